@@ -1,0 +1,69 @@
+// The few things Stint asks of a device beside running ops: raw memory, copies, synchronisation,
+// the driver's word on memory in use, and graphs. One implementation for the CPU, one for CUDA;
+// nobody else calls the CUDA runtime.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "ir/device.h"
+
+namespace stint {
+
+/// Work recorded once and launched as one.
+class DeviceGraph {
+ public:
+  virtual ~DeviceGraph() = default;
+  virtual void Launch() = 0;  // On the compute stream; does not wait.
+  virtual std::int64_t NodeCount() const = 0;
+};
+
+/// One device with one compute stream, which is LibTorch's current stream as long as this lives.
+class DeviceRuntime {
+ public:
+  virtual ~DeviceRuntime() = default;
+
+  virtual DeviceKind kind() const = 0;
+  virtual Device Describe() const = 0;  // Name, memory, threads; overhead and copy times as
+                                        // measured by this call.
+
+  /// Memory from the driver itself, aligned to 512 and not initialised; never from LibTorch's
+  /// allocator.
+  /// @throws InputError naming the device if there is not enough.
+  virtual void* Allocate(std::int64_t size_bytes) = 0;
+  virtual void Free(void* data) = 0;
+
+  virtual void CopyToDevice(void* device_data, const void* host_data, std::int64_t size_bytes) = 0;
+  virtual void CopyToHost(void* host_data, const void* device_data, std::int64_t size_bytes) = 0;
+  virtual void Fill(void* device_data, std::uint8_t byte, std::int64_t size_bytes) = 0;
+  virtual void Synchronize() = 0;
+
+  /// Uniform random numbers in [0, 1) of a floating dtype; zeros for any other.
+  virtual void FillRandom(void* device_data, const std::string& dtype, std::int64_t size_bytes,
+                          std::uint64_t seed) = 0;
+
+  /// Device memory of this process as the driver reports it; resident memory of the process on a
+  /// CPU.
+  virtual std::int64_t ProcessBytes() const = 0;
+
+  /// Records what `issue` puts on the compute stream. Null where the device has no graphs (CPU).
+  virtual std::unique_ptr<DeviceGraph> CaptureGraph(const std::function<void()>& issue) = 0;
+
+  /// Nanoseconds that what `issue` puts on the compute stream takes there, from an idle stream to
+  /// done.
+  virtual std::int64_t TimeOnce(const std::function<void()>& issue) = 0;
+
+  /// Chooses deterministic kernels, or the fast ones; cudnn.benchmark is off either way.
+  virtual void SetDeterministic(bool is_deterministic) = 0;
+
+  /// Makes LibTorch's libraries ask the current AllocatorListener for their workspaces anew.
+  virtual void ReleaseLibraryWorkspaces() = 0;
+};
+
+/// `name`: "cpu", "cuda" or "cuda:0". Installs the allocator hook of the device.
+/// @throws InputError naming `--device` if this build or machine has no such device.
+std::unique_ptr<DeviceRuntime> MakeDeviceRuntime(const std::string& name);
+
+}  // namespace stint

@@ -1,0 +1,41 @@
+// Runs a plan on its device, in one arena at the planned addresses, and measures what happens.
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "dispatch/device_runtime.h"
+#include "ir/plan.h"
+#include "ir/profile.h"
+#include "ir/report.h"
+
+namespace stint {
+
+/// Gives the value a persistent buffer has before the first iteration: fills `value`, a CPU tensor
+/// of the buffer's dtype and sizes.
+using LoadValue = std::function<void(const Buffer& buffer, const torch::Tensor& value)>;
+
+/// Sees a result of the first iteration as a CPU tensor: each gradient when it is final, each
+/// output, and each persistent buffer that the program writes.
+using OnResult = std::function<void(const Buffer& buffer, const torch::Tensor& value)>;
+
+struct ExecuteOptions {
+  std::int64_t iteration_count = 5;  // Timed ones, after one that is not; >= 1.
+  bool use_graph = true;             // Each phase body as one graph, where the device has graphs.
+  bool poison = false;   // Fill freed ranges with NaN bytes: finds reads of dead values.
+  OnResult on_result{};  // May be empty.
+  std::function<void(std::int64_t done_count, std::int64_t total_count)>
+      on_progress{};  // Instructions.
+};
+
+/// Loads, runs and measures `plan`, which must have passed CheckPlan. A request that the plan does
+/// not know is served from outside the arena, counted and named; nothing throws inside an op.
+/// @throws InputError if profile and plan do not belong together or the device is not the profile's
+/// kind.
+Report Execute(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
+               const LoadValue& load, const ExecuteOptions& options);
+
+}  // namespace stint

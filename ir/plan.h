@@ -1,0 +1,129 @@
+// A schedule of a profile: which op runs when, where every request of it lies in the arena, what is
+// freed, moved or computed again. The same plan is simulated and executed.
+//
+// A residence is the time a buffer spends at one place of the arena:
+//
+//     initial / compute (kept output) / fetch  ----- resident at offset -----  free / drop /
+//     offload
+//
+// Time inside a plan: instructions follow each other; a compute makes the requests of its op in
+// order. Copies (offload, fetch) run beside the compute: an offload's residence ends and a fetch's
+// value may be read only when the copy is over, and whoever needs that waits. Waits follow from the
+// instructions; nobody writes them. Refuses to know: solvers, LibTorch.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ir/ids.h"
+#include "ir/profile.h"
+
+namespace stint {
+
+enum class InstructionKind : std::uint8_t {
+  kCompute,  // Run `op`. Running it again is recomputation.
+  kFree,     // End the residence of `buffer`; its value is lost unless the host holds it.
+  kOffload,  // Copy `buffer` (or `shard`) to the host and end its residence when the copy is over.
+  kFetch,    // Begin a residence of `buffer` (or `shard`) at `offset_bytes`, filled from the host.
+  kDrop,     // End the residence of `buffer` (or `shard`) without a copy: the host holds the same
+             // version.
+};
+
+/// One step of a phase. Fields that a kind does not use are empty.
+struct Instruction {
+  InstructionKind kind{};
+  OpId op{};                                    // Compute.
+  std::vector<std::int64_t> request_offsets{};  // Compute: arena offset of each request of the op,
+                                                // in the order of its script; multiples of 512.
+  std::vector<BufferId> discards{};  // Compute: created buffers that are not kept; their
+                                     // requests die with the op. Ascending. A buffer that is
+                                     // resident already is always among them.
+  std::optional<BufferId> buffer{};  // Free, offload, fetch, drop: this, or
+  std::optional<ShardId> shard{};    // (not for free) that.
+  std::int64_t offset_bytes = 0;     // Fetch: where in the arena; a multiple of 512.
+};
+
+/// Where something lies, in the arena, in the host pool or in a shard.
+struct Placement {
+  BufferId buffer{};
+  std::int64_t offset_bytes = 0;  // A multiple of 512.
+};
+
+/// Persistent buffers that move together: one contiguous range on both sides, one copy.
+struct Shard {
+  std::string name{};                  // "up_blocks.1".
+  std::int64_t size_bytes = 0;         // Of the whole range.
+  std::int64_t host_offset_bytes = 0;  // Of the range in the host pool.
+  std::vector<Placement> members{};    // Offsets within the range; no two overlap.
+};
+
+/// The instructions of one phase of the profile.
+struct PhasePlan {
+  std::vector<Instruction> prologue{};  // Once, before the repetitions: fills the steady state.
+  std::vector<Instruction> body{};  // repeat_count times; what is resident and where, and what the
+                                    // host holds, is at its end as at its start if it repeats.
+  std::vector<Instruction> epilogue{};  // Once, after them.
+};
+
+enum class PlanStatus : std::uint8_t {
+  kOptimal,   // No plan of the certificate's class is faster.
+  kFeasible,  // A limit stopped the proof; see lower_bound_ns.
+};
+
+/// What lower_bound_ns bounds, and why anyone should believe it.
+struct Certificate {
+  std::string plan_class{};  // "recorded-order": ops run first in the recorded order, any op may
+                             // run again, nothing is moved to the host.
+  std::string method{};  // "sum-of-durations": every op runs at least once.
+};
+
+struct Plan {
+  std::string profile_sha256{};     // Of the profile it is made from.
+  std::string solver{};             // Its name in the registry.
+  std::int64_t seed = 0;            //
+  PlanStatus status{};              //
+  std::int64_t budget_bytes = 0;    // Device memory of the whole process.
+  std::int64_t overhead_bytes = 0;  // Of those, what the arena cannot use: context, modules,
+                                    // libraries, the instantiated graph.
+  std::int64_t arena_bytes = 0;     // Height of the arena: the highest end of any request or
+                                    // residence. arena_bytes + overhead_bytes <= budget_bytes.
+  std::int64_t peak_bytes = 0;      // Most bytes live at once, each rounded up to 512;
+                                    // <= arena_bytes.
+  std::int64_t host_bytes = 0;      // Size of the pinned host pool; 0 if nothing moves.
+  std::int64_t duration_ns = 0;     // One iteration: all phases with their repetitions.
+  std::int64_t keep_all_duration_ns = 0;  // The same with every op once.
+  std::int64_t keep_all_peak_bytes = 0;   // Peak of the plan that recomputes and moves nothing.
+  std::int64_t lower_bound_ns = 0;        // No plan of the certificate's class is faster.
+  Certificate certificate{};              //
+  std::vector<Placement> initial{};       // Residences before the first instruction, by ascending
+                                     // buffer: persistent buffers that the loader fills. Others
+                                     // start on the host.
+  std::vector<Placement> host{};    // Host copies, by ascending buffer: every buffer outside a
+                                    // shard that is offloaded, fetched, or starts on the host.
+  std::vector<Shard> shards{};      //
+  std::vector<PhasePlan> phases{};  // One for each phase of the profile.
+  Context context{};                //
+};
+
+const char* ToString(InstructionKind kind);
+const char* ToString(PlanStatus status);
+
+/// Reads a plan; gunzips when the name ends in ".gz"; "-" is standard input. The result is
+/// well-formed by itself; whether it fits a profile is CheckPlan's question.
+/// @throws InputError naming file and JSON pointer.
+Plan ReadPlan(const std::filesystem::path& path);
+
+/// Writes to a temporary name, syncs and renames; gzips when the name ends in ".gz"; "-" is
+/// standard output.
+void WritePlan(const Plan& plan, const std::filesystem::path& path);
+
+std::string ToJson(const Plan& plan);
+Plan PlanFromJson(const std::string& text, const std::string& where);
+
+/// Hash of everything but the context.
+std::string PlanSha256(const Plan& plan);
+
+}  // namespace stint

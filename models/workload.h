@@ -1,0 +1,43 @@
+// From the words of a workload ("sd15-unet", train, batch 4, 512x512, bfloat16) to the program that
+// does it, and to the values it starts from.
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "dispatch/program.h"
+#include "ir/profile.h"
+
+namespace stint {
+
+/// Completes a workload: `model` is "sd15-unet", "tiny-unet" or the path of a diffusers UNet
+/// config.json, whose text goes into config_json; checks that the numbers go together.
+/// @throws InputError naming the flag or the place in config.json.
+Workload CompleteWorkload(Workload workload);
+
+/// The program of a completed workload:
+///   train       noise-prediction loss, backward, fused AdamW for each parameter
+///   train-lora  the same for low-rank adapters of the attention projections; other weights frozen
+///   denoise     one UNet call of a denoising step with guidance, and the sampler's update
+/// @throws InputError if the workload is not complete or its device and attention do not go
+/// together.
+Program BuildProgram(const Workload& workload);
+
+/// Where the values of persistent buffers come from.
+class ValueSource {
+ public:
+  virtual ~ValueSource() = default;
+  /// Fills `value`, a contiguous CPU tensor, with what the buffer holds before the first iteration.
+  /// @throws InputError naming the file and tensor if it has none of these sizes.
+  virtual void Load(const Buffer& buffer, const torch::Tensor& value) const = 0;
+};
+
+/// `text`: "seed:N" or a .safetensors file with diffusers' names. Weights by name; moments, steps
+/// and adapters start as a fresh run's. `flag` is named in errors.
+std::unique_ptr<ValueSource> MakeWeightSource(const std::string& text, const std::string& flag);
+std::unique_ptr<ValueSource> MakeInputSource(const std::string& text, const std::string& flag);
+
+}  // namespace stint

@@ -1,0 +1,39 @@
+// From a profile and a budget to a checked plan: solve, place, and if the arena came out higher
+// than the budget, solve again for less.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "ir/plan.h"
+#include "ir/profile.h"
+#include "planner/solver.h"
+
+namespace stint {
+
+struct PlanRequest {
+  std::int64_t budget_bytes = 0;  // Device memory of the whole process; > 0. Ignored by keep-all
+                                  // without a budget (see below).
+  bool has_budget = true;         // False: as much as it takes (the budget becomes what is used).
+  std::string solver = "greedy";  //
+  SolveOptions options{};         //
+};
+
+struct PlanAnswer {
+  SolveStatus status{};
+  std::optional<Plan> plan{};         // Passes CheckPlan. Set if kOptimal or kFeasible.
+  std::int64_t min_budget_bytes = 0;  // Process budget below which nothing can work (proved).
+  std::string binding{};              // The op and buffers that say so, in words.
+};
+
+/// Deterministic when only a work limit is set.
+/// @throws InputError if the profile is malformed or the solver unknown. An impossible budget is an
+/// answer.
+PlanAnswer MakePlan(const Profile& profile, const PlanRequest& request);
+
+/// Device memory that a run of `profile` takes outside the arena: overhead of the context and
+/// libraries, and one graph node for each op.
+std::int64_t OverheadBytes(const Profile& profile);
+
+}  // namespace stint
