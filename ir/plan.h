@@ -38,7 +38,7 @@ struct Instruction {
   OpId op{};                                    // Compute.
   std::vector<std::int64_t> request_offsets{};  // Compute: arena offset of each request of the op,
                                                 // in the order of its script; multiples of 512.
-  std::vector<BufferId> discards{};  // Compute: created buffers that are not kept; their
+  std::vector<BufferId> discards{};             // Compute: created buffers that are not kept; their
                                      // requests die with the op. Ascending. A buffer that is
                                      // resident already is always among them.
   std::optional<BufferId> buffer{};  // Free, offload, fetch, drop: this, or
@@ -76,8 +76,11 @@ enum class PlanStatus : std::uint8_t {
 /// What lower_bound_ns bounds, and why anyone should believe it.
 struct Certificate {
   std::string plan_class{};  // "recorded-order": ops run first in the recorded order, any op may
-                             // run again, nothing is moved to the host.
-  std::string method{};  // "sum-of-durations": every op runs at least once.
+                             // run again, nothing is moved to the host. "updates-movable": the
+                             // same, but updates may come as early as the values they use allow:
+                             // ops that write persistent buffers and else only what nobody uses
+                             // later, make nothing, and are in phases that run once.
+  std::string method{};      // "sum-of-durations": every op runs at least once.
 };
 
 struct Plan {
@@ -110,6 +113,11 @@ struct Plan {
 
 const char* ToString(InstructionKind kind);
 const char* ToString(PlanStatus status);
+
+/// Checks what can be said of a plan without its profile: each instruction has the fields of its
+/// kind and no others, offsets are multiples of 512, amounts and ids are in range.
+/// @throws InputError whose `where` begins with `where` and goes on with a JSON pointer.
+void Validate(const Plan& plan, const std::string& where = "plan");
 
 /// Reads a plan; gunzips when the name ends in ".gz"; "-" is standard input. The result is
 /// well-formed by itself; whether it fits a profile is CheckPlan's question.

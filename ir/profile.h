@@ -169,9 +169,13 @@ const char* ToString(DeviceKind kind);
 /// @throws InputError (naming `where`) for a dtype that Stint does not know.
 std::int64_t ElementBytes(const std::string& dtype, const std::string& where);
 
+/// How errors and people call a buffer: "buffer 12 (conv_in.weight)".
+std::string NameOf(const Profile& profile, BufferId id);
+
 /// Checks every property stated above, and that each op reads only buffers that hold a value.
-/// @throws InputError with a JSON pointer naming the first op, tensor or buffer that breaks one.
-void Validate(const Profile& profile);
+/// @throws InputError whose `where` begins with `where` ("profile.json") and goes on with a JSON
+/// pointer naming the first op, tensor or buffer that breaks one.
+void Validate(const Profile& profile, const std::string& where = "profile");
 
 /// Reads and validates a profile; gunzips when the name ends in ".gz"; "-" is standard input.
 /// @throws InputError naming file and JSON pointer.

@@ -1,0 +1,133 @@
+#include "tests/support/plan_builder.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "ir/effects.h"
+#include "ir/units.h"
+
+namespace stint {
+
+PlanBuilder::PlanBuilder(const Profile& profile, const std::vector<BufferId>& on_host)
+    : profile_(profile) {
+  plan_.profile_sha256 = ProfileSha256(profile);
+  plan_.solver = "by-hand";
+  plan_.certificate = {.plan_class = "recorded-order", .method = "none"};
+  plan_.overhead_bytes = profile.device.overhead_bytes;
+  plan_.phases.resize(profile.phases.size());
+  for (std::size_t i = 0; i < profile.buffers.size(); ++i) {
+    const Buffer& buffer = profile.buffers[i];
+    if (!buffer.is_persistent || buffer.is_host) continue;
+    const auto id = BufferId(i);
+    if (std::find(on_host.begin(), on_host.end(), id) != on_host.end()) {
+      plan_.host.push_back({.buffer = id, .offset_bytes = plan_.host_bytes});
+      plan_.host_bytes += AlignUp(buffer.size_bytes);
+    } else {
+      resident_[id] = Place(buffer.size_bytes);
+      plan_.initial.push_back({.buffer = id, .offset_bytes = resident_[id]});
+    }
+  }
+}
+
+void PlanBuilder::BeginPhase(PhaseId phase) { phase_ = Index(phase); }
+
+std::int64_t PlanBuilder::Place(std::int64_t size_bytes) {
+  if (size_bytes == 0) return 0;
+  std::int64_t offset_bytes = 0;
+  for (const auto& [begin, end] : live_) {
+    if (begin - offset_bytes >= AlignUp(size_bytes)) break;
+    offset_bytes = end;
+  }
+  live_[offset_bytes] = offset_bytes + AlignUp(size_bytes);
+  live_bytes_ += AlignUp(size_bytes);
+  plan_.peak_bytes = std::max(plan_.peak_bytes, live_bytes_);
+  plan_.arena_bytes = std::max(plan_.arena_bytes, offset_bytes + AlignUp(size_bytes));
+  return offset_bytes;
+}
+
+void PlanBuilder::Remove(std::int64_t offset_bytes) {
+  const auto range = live_.find(offset_bytes);
+  live_bytes_ -= range->second - range->first;
+  live_.erase(range);
+}
+
+void PlanBuilder::Compute(OpId op) {
+  const std::vector<Request>& requests = profile_.ops[Index(op)].requests;
+  Instruction compute{.kind = InstructionKind::kCompute, .op = op};
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    compute.request_offsets.push_back(Place(requests[i].size_bytes));
+    for (std::size_t k = 0; k <= i; ++k) {
+      if (!requests[k].buffer && requests[k].freed_after_request == static_cast<int>(i)) {
+        Remove(compute.request_offsets[k]);
+      }
+    }
+  }
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    if (!requests[i].buffer) continue;
+    const BufferId buffer = *requests[i].buffer;
+    if (resident_.contains(buffer)) {
+      compute.discards.push_back(buffer);
+      Remove(compute.request_offsets[i]);
+    } else {
+      resident_[buffer] = compute.request_offsets[i];
+    }
+  }
+  std::sort(compute.discards.begin(), compute.discards.end());
+  plan_.duration_ns += profile_.ops[Index(op)].duration_ns * profile_.phases[phase_].repeat_count;
+  body().push_back(std::move(compute));
+}
+
+void PlanBuilder::End(BufferId buffer, InstructionKind kind) {
+  body().push_back({.kind = kind, .buffer = buffer});
+  if (profile_.buffers[Index(buffer)].size_bytes > 0) Remove(resident_.at(buffer));
+  resident_.erase(buffer);
+}
+
+void PlanBuilder::Free(BufferId buffer) { End(buffer, InstructionKind::kFree); }
+
+void PlanBuilder::Offload(BufferId buffer) { End(buffer, InstructionKind::kOffload); }
+
+void PlanBuilder::Fetch(BufferId buffer) {
+  resident_[buffer] = Place(profile_.buffers[Index(buffer)].size_bytes);
+  body().push_back(
+      {.kind = InstructionKind::kFetch, .buffer = buffer, .offset_bytes = resident_[buffer]});
+}
+
+Plan PlanBuilder::Finish() {
+  plan_.budget_bytes = plan_.arena_bytes + plan_.overhead_bytes;
+  plan_.keep_all_duration_ns = plan_.duration_ns;
+  plan_.keep_all_peak_bytes = plan_.peak_bytes;
+  return std::move(plan_);
+}
+
+Plan KeepAllPlan(const Profile& profile) {
+  const std::vector<OpEffects> effects = DeriveEffects(profile);
+  std::vector<std::size_t> last_uses(profile.buffers.size());
+  for (std::size_t op = 0; op < effects.size(); ++op) {
+    for (const Value& read : effects[op].reads) last_uses[Index(read.buffer)] = op;
+    for (const BufferId created : effects[op].creates) last_uses[Index(created)] = op;
+  }
+  PlanBuilder builder(profile);
+  for (std::size_t phase = 0; phase < profile.phases.size(); ++phase) {
+    builder.BeginPhase(PhaseId(phase));
+    for (std::size_t op = Index(profile.phases[phase].begin); op < Index(profile.phases[phase].end);
+         ++op) {
+      builder.Compute(OpId(op));
+      for (std::size_t i = 0; i < last_uses.size(); ++i) {
+        const Buffer& buffer = profile.buffers[i];
+        const bool is_used =
+            std::any_of(effects[op].reads.begin(), effects[op].reads.end(),
+                        [i](const Value& read) { return Index(read.buffer) == i; }) ||
+            std::find(effects[op].creates.begin(), effects[op].creates.end(), BufferId(i)) !=
+                effects[op].creates.end();
+        if (is_used && last_uses[i] == op && !buffer.is_persistent &&
+            buffer.role != BufferRole::kOutput) {
+          builder.Free(BufferId(i));
+        }
+      }
+    }
+  }
+  return builder.Finish();
+}
+
+}  // namespace stint

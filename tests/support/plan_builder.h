@@ -1,0 +1,47 @@
+// Plans for tests, built instruction by instruction: each request at the lowest place that is free
+// at that moment. Shares no code with planner/.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "ir/plan.h"
+#include "ir/profile.h"
+
+namespace stint {
+
+class PlanBuilder {
+ public:
+  /// All persistent buffers of the device are resident from the start, but those in `on_host`.
+  /// The profile must outlive the builder.
+  explicit PlanBuilder(const Profile& profile, const std::vector<BufferId>& on_host = {});
+
+  /// Instructions go to the body of `phase` from now on.
+  void BeginPhase(PhaseId phase);
+  void Compute(OpId op);
+  void Free(BufferId buffer);
+  void Fetch(BufferId buffer);
+  void Offload(BufferId buffer);
+
+  /// The plan, its head filled in.
+  Plan Finish();
+
+ private:
+  std::int64_t Place(std::int64_t size_bytes);
+  void Remove(std::int64_t offset_bytes);
+  void End(BufferId buffer, InstructionKind kind);
+  std::vector<Instruction>& body() { return plan_.phases[phase_].body; }
+
+  const Profile& profile_;
+  Plan plan_{};
+  std::size_t phase_ = 0;
+  std::map<std::int64_t, std::int64_t> live_{};  // Offset to end.
+  std::map<BufferId, std::int64_t> resident_{};  // Offset.
+  std::int64_t live_bytes_ = 0;
+};
+
+/// Every op once, in order; each buffer freed after its last use.
+Plan KeepAllPlan(const Profile& profile);
+
+}  // namespace stint
