@@ -17,7 +17,7 @@ struct PlanRequest {
                                   // without a budget (see below).
   bool has_budget = true;         // False: as much as it takes (the budget becomes what is used).
   std::string solver = "greedy";  //
-  SolveOptions options{};         //
+  SolveOptions options{};         // The limits hold for all rounds together.
 };
 
 struct PlanAnswer {

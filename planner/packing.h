@@ -26,8 +26,9 @@ struct Packing {
   std::int64_t load_bytes = 0;          // No packing is lower: the most bytes alive at once.
 };
 
-/// Places `blocks` by a portfolio of greedy orders, in O(n log n) to O(n * overlaps) each, and
-/// returns the lowest; stops early when height equals load. Deterministic.
+/// Places `blocks` by a portfolio of greedy orders, in O(n log n) to O(n * overlaps) each, then by
+/// the best of them with blocks that stick out first, and returns the lowest; stops early when
+/// height equals load. Deterministic.
 Packing Pack(const std::vector<Block>& blocks);
 
 }  // namespace stint

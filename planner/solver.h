@@ -59,6 +59,7 @@ struct SolveResult {
   std::int64_t min_budget_bytes = 0;  // No schedule fits less, whatever it recomputes.
   std::string binding{};      // The op and the buffers that min_budget_bytes comes from, in words.
   Certificate certificate{};  //
+  std::int64_t step_count = 0;  // That count towards SolveOptions::work_limit.
 };
 
 /// Stateless; one object may solve on several threads.

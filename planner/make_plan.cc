@@ -1,0 +1,128 @@
+#include "planner/make_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "ir/check_plan.h"
+#include "ir/errors.h"
+#include "ir/units.h"
+#include "planner/arena.h"
+#include "planner/program.h"
+#include "planner/schedule.h"
+
+namespace stint {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Where there is no budget: the largest amount of bytes that plans may name.
+constexpr std::int64_t kPlentyBytes = std::int64_t{1} << 60;
+// Times that a schedule whose arena came out too high is made again for less.
+constexpr int kRoundLimit = 8;
+
+struct PlacedSchedule {
+  SolveResult result{};
+  Arena arena{};
+};
+
+/// Solves and places until the arena fits `arena_limit_bytes`. Without a schedule in the result if
+/// it never does: infeasible if the first answer was, else unknown.
+PlacedSchedule SolveAndPlace(const Profile& profile, const Program& program,
+                             const std::vector<OpEffects>& effects, const PlanRequest& request,
+                             std::int64_t arena_limit_bytes) {
+  const std::unique_ptr<Solver> solver = MakeSolver(request.solver);
+  const Clock::time_point begin = Clock::now();
+  SolveOptions options = request.options;
+  PlacedSchedule placed{};
+  std::int64_t solver_budget_bytes = arena_limit_bytes;
+  for (int round = 0; round < kRoundLimit; ++round) {
+    const Problem problem{
+        .profile = profile, .effects = effects, .budget_bytes = solver_budget_bytes};
+    placed.result = solver->Solve(problem, options);
+    if (!placed.result.schedule) {
+      break;
+    }
+    placed.arena = PlaceInArena(profile, program, *placed.result.schedule);
+    Check(placed.arena.peak_bytes == placed.result.peak_bytes,
+          "the packer's load is the schedule's peak");
+    if (placed.arena.arena_bytes <= arena_limit_bytes) {
+      return placed;
+    }
+    // What was lost between the blocks comes off the solver's budget. Only half of it at first:
+    // another schedule packs otherwise, and each byte given up is paid for with recomputation.
+    const std::int64_t excess_bytes = placed.arena.arena_bytes - arena_limit_bytes;
+    solver_budget_bytes = std::min(solver_budget_bytes, placed.result.peak_bytes) -
+                          (round == 0 ? AlignUp(excess_bytes / 2) : excess_bytes);
+    placed.result.schedule.reset();
+    options.time_limit_s =
+        request.options.time_limit_s - std::chrono::duration<double>(Clock::now() - begin).count();
+    options.work_limit -= placed.result.step_count;
+    const bool is_work_spent = request.options.work_limit > 0 && options.work_limit <= 0;
+    if (is_work_spent || options.time_limit_s <= 0 || solver_budget_bytes <= 0) {
+      break;
+    }
+  }
+  if (placed.result.status != SolveStatus::kInfeasible ||
+      placed.result.min_budget_bytes <= arena_limit_bytes) {
+    placed.result.status = SolveStatus::kUnknown;
+  }
+  return placed;
+}
+
+Plan MakePlanOf(const Profile& profile, const Program& program, const PlanRequest& request,
+                PlacedSchedule placed, std::int64_t overhead_bytes) {
+  const ScheduleTotals keep_all = Measure(profile, program, KeepAllSchedule(profile, program));
+  Plan plan{.profile_sha256 = ProfileSha256(profile),
+            .solver = request.solver,
+            .seed = request.options.seed,
+            .status = placed.result.status == SolveStatus::kOptimal ? PlanStatus::kOptimal
+                                                                    : PlanStatus::kFeasible,
+            .budget_bytes = request.has_budget ? request.budget_bytes
+                                               : overhead_bytes + placed.arena.arena_bytes,
+            .overhead_bytes = overhead_bytes,
+            .arena_bytes = placed.arena.arena_bytes,
+            .peak_bytes = placed.arena.peak_bytes,
+            .duration_ns = placed.result.duration_ns,
+            .keep_all_duration_ns = keep_all.duration_ns,
+            .keep_all_peak_bytes = keep_all.peak_bytes,
+            .lower_bound_ns = placed.result.lower_bound_ns,
+            .certificate = placed.result.certificate,
+            .initial = std::move(placed.arena.initial),
+            .phases = std::move(placed.result.schedule->phases)};
+  return plan;
+}
+
+}  // namespace
+
+PlanAnswer MakePlan(const Profile& profile, const PlanRequest& request) {
+  const Clock::time_point begin = Clock::now();
+  Validate(profile);
+  const std::vector<OpEffects> effects = DeriveEffects(profile);
+  const Program program = MakeProgram(profile, effects);
+  const std::int64_t overhead_bytes = OverheadBytes(profile);
+  const std::int64_t budget_bytes = request.has_budget ? request.budget_bytes : kPlentyBytes;
+  PlacedSchedule placed =
+      SolveAndPlace(profile, program, effects, request, budget_bytes - overhead_bytes);
+  PlanAnswer answer{.status = placed.result.status,
+                    .min_budget_bytes = placed.result.min_budget_bytes + overhead_bytes,
+                    .binding = placed.result.binding};
+  if (overhead_bytes > 0) {
+    answer.binding += fmt::format("; {} lie outside the arena", FormatBytes(overhead_bytes));
+  }
+  if (placed.result.schedule) {
+    answer.plan = MakePlanOf(profile, program, request, std::move(placed), overhead_bytes);
+    CheckPlan(profile, *answer.plan);
+    answer.plan->context.wall_time_ns =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin).count();
+  }
+  return answer;
+}
+
+std::int64_t OverheadBytes(const Profile& profile) {
+  return profile.device.overhead_bytes +
+         profile.device.graph_node_bytes * static_cast<std::int64_t>(profile.ops.size());
+}
+
+}  // namespace stint

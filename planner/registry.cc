@@ -1,0 +1,28 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "ir/errors.h"
+#include "planner/solvers.h"
+
+namespace stint {
+
+std::vector<std::unique_ptr<Solver>> AllSolvers() {
+  std::vector<std::unique_ptr<Solver>> solvers{};
+  solvers.push_back(MakeKeepAllSolver());
+  solvers.push_back(MakeGreedySolver());
+  return solvers;
+}
+
+std::unique_ptr<Solver> MakeSolver(const std::string& name) {
+  std::vector<std::string> names{};
+  for (std::unique_ptr<Solver>& solver : AllSolvers()) {
+    if (solver->Name() == name) {
+      return std::move(solver);
+    }
+    names.push_back(solver->Name());
+  }
+  throw InputError("--solver",
+                   fmt::format("knows no solver \"{}\", only {}", name, fmt::join(names, ", ")));
+}
+
+}  // namespace stint

@@ -1,0 +1,17 @@
+// The solvers by their constructors, for the registry.
+#pragma once
+
+#include <memory>
+
+#include "planner/solver.h"
+
+namespace stint {
+
+/// "keep-all": every op once, nothing recomputed. Optimal where it fits, O(n).
+std::unique_ptr<Solver> MakeKeepAllSolver();
+
+/// "greedy": lookahead recomputation, the best of several eviction rules. O(n * resident buffers)
+/// for each rule in practice; deterministic unless the time limit or `stop` ends it.
+std::unique_ptr<Solver> MakeGreedySolver();
+
+}  // namespace stint

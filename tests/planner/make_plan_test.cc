@@ -1,0 +1,88 @@
+#include "planner/make_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "ir/check_plan.h"
+#include "ir/errors.h"
+#include "tests/support/graphs.h"
+
+namespace stint {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(MakePlanTest, TakesAsMuchAsItNeedsWithoutABudget) {
+  const Profile profile = fixtures::Chain();
+
+  const PlanAnswer answer = MakePlan(profile, {.has_budget = false, .solver = "keep-all"});
+
+  ASSERT_EQ(answer.status, SolveStatus::kOptimal);
+  EXPECT_EQ(answer.plan->peak_bytes, 512 + 1024 + 2048 + 512);
+  EXPECT_EQ(answer.plan->arena_bytes, answer.plan->peak_bytes);
+  EXPECT_EQ(answer.plan->budget_bytes, answer.plan->arena_bytes);
+  EXPECT_EQ(answer.plan->status, PlanStatus::kOptimal);
+}
+
+TEST(MakePlanTest, WritesWhatKeepAllWouldTakeIntoTheHead) {
+  const PlanAnswer answer = MakePlan(fixtures::ChainWithBackward(), {.budget_bytes = 5632});
+
+  ASSERT_EQ(answer.status, SolveStatus::kFeasible);
+  EXPECT_EQ(answer.plan->keep_all_peak_bytes, 6144);
+  EXPECT_EQ(answer.plan->keep_all_duration_ns, 16);
+  EXPECT_EQ(answer.plan->duration_ns, 17);
+  EXPECT_EQ(answer.plan->lower_bound_ns, 16);
+  EXPECT_EQ(answer.plan->budget_bytes, 5632);
+  EXPECT_LE(answer.plan->arena_bytes, 5632);
+  EXPECT_EQ(answer.plan->certificate.plan_class, "recorded-order");
+  EXPECT_EQ(answer.plan->certificate.method, "sum-of-durations");
+}
+
+TEST(MakePlanTest, TakesTheOverheadOfTheProcessOffTheBudget) {
+  Profile profile = fixtures::Chain();
+  profile.device.overhead_bytes = 10000;
+  profile.device.graph_node_bytes = 100;
+  EXPECT_EQ(OverheadBytes(profile), 10000 + 3 * 100);
+  const std::int64_t needed_bytes = 512 + 1024 + 2048 + 512 + 10300;
+
+  const PlanAnswer enough = MakePlan(profile, {.budget_bytes = needed_bytes});
+  const PlanAnswer too_little = MakePlan(profile, {.budget_bytes = needed_bytes - 1});
+
+  ASSERT_TRUE(enough.plan.has_value());
+  EXPECT_EQ(enough.plan->overhead_bytes, 10300);
+  EXPECT_EQ(too_little.status, SolveStatus::kInfeasible);
+  EXPECT_FALSE(too_little.plan.has_value());
+  EXPECT_EQ(too_little.min_budget_bytes, needed_bytes);
+  EXPECT_THAT(too_little.binding, HasSubstr("op 1 (test::B)"));
+  EXPECT_THAT(too_little.binding, HasSubstr("10.1 KiB lie outside the arena"));
+}
+
+TEST(MakePlanTest, RefusesABudgetBelowTheOverhead) {
+  Profile profile = fixtures::Chain();
+  profile.device.overhead_bytes = 10000;
+
+  EXPECT_EQ(MakePlan(profile, {.budget_bytes = 1}).status, SolveStatus::kInfeasible);
+}
+
+TEST(MakePlanTest, RefusesAnUnknownSolver) {
+  EXPECT_THROW(MakePlan(fixtures::Chain(), {.budget_bytes = 1, .solver = "best"}), InputError);
+}
+
+TEST(MakePlanTest, RefusesAMalformedProfile) {
+  Profile profile = fixtures::Chain();
+  profile.phases[0].repeat_count = 0;
+
+  EXPECT_THROW(MakePlan(profile, {.budget_bytes = 1 << 20}), InputError);
+}
+
+TEST(MakePlanTest, PlansRepeatedPhases) {
+  const Profile profile = fixtures::Accumulation();
+
+  const PlanAnswer answer = MakePlan(profile, {.has_budget = false});
+
+  ASSERT_EQ(answer.status, SolveStatus::kOptimal);
+  EXPECT_EQ(answer.plan->duration_ns, 2 + 3 * 2 + 3);
+}
+
+}  // namespace
+}  // namespace stint
