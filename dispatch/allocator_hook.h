@@ -23,7 +23,7 @@ class AllocatorListener {
   /// The native allocator served the last declined request at `data`.
   virtual void OnServedNatively(void* data, std::int64_t size_bytes) noexcept = 0;
 
-  /// Memory that this listener saw requested is given back.
+  /// Memory that this listener saw requested is given back; an inner listener does not hide it.
   virtual void OnFree(void* data) noexcept = 0;
 };
 
@@ -42,7 +42,7 @@ class ScopedAllocatorListener {
 
  private:
   DeviceKind kind_;
-  AllocatorListener* previous_;
+  std::uint64_t scope_;  // Its number, given by the gate.
 };
 
 }  // namespace stint

@@ -2,6 +2,7 @@
 // header.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -20,10 +21,23 @@ class ModuleScope {
   ~ModuleScope();
   ModuleScope(const ModuleScope&) = delete;
   ModuleScope& operator=(const ModuleScope&) = delete;
+
+ private:
+  std::size_t outer_length_;  // Of the path outside this scope.
 };
 
-/// Path of the op being issued: of the autograd node that runs, in backward, else of the open
-/// scopes.
+/// Remembers, until the end of its own scope, which ModuleScope each autograd node of this thread
+/// is made in; without it, backward ops have no path. Does not nest.
+class ScopedNodeLog {
+ public:
+  ScopedNodeLog();
+  ~ScopedNodeLog();
+  ScopedNodeLog(const ScopedNodeLog&) = delete;
+  ScopedNodeLog& operator=(const ScopedNodeLog&) = delete;
+};
+
+/// Path of the op being issued: in backward, of the forward op that the running autograd node comes
+/// from (empty where none is known, as when gradients are accumulated); else of the open scopes.
 std::string CurrentModulePath();
 
 }  // namespace stint

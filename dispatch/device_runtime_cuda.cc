@@ -1,0 +1,209 @@
+#include <ATen/Context.h>
+#include <ATen/cuda/CUDAContextLight.h>
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAFunctions.h>
+#include <c10/cuda/CUDAStream.h>
+#include <cuda_runtime_api.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <utility>
+
+#include "dispatch/cuda_survey.h"
+#include "dispatch/device_parts.h"
+#include "dispatch/random_fill.h"
+#include "ir/errors.h"
+#include "ir/units.h"
+
+namespace stint {
+namespace {
+
+class CudaGraph final : public DeviceGraph {
+ public:
+  /// Takes over `graph`.
+  CudaGraph(cudaGraph_t graph, cudaStream_t stream) : stream_(stream) {
+    const cudaError_t counted = cudaGraphGetNodes(graph, nullptr, &node_count_);
+    const cudaError_t instantiated = cudaGraphInstantiate(&executable_, graph, 0);
+    C10_CUDA_CHECK_WARN(cudaGraphDestroy(graph));
+    C10_CUDA_CHECK(counted);
+    C10_CUDA_CHECK(instantiated);
+  }
+  ~CudaGraph() override {
+    C10_CUDA_CHECK_WARN(cudaStreamSynchronize(stream_));
+    C10_CUDA_CHECK_WARN(cudaGraphExecDestroy(executable_));
+  }
+
+  void Launch() override { C10_CUDA_CHECK(cudaGraphLaunch(executable_, stream_)); }
+  std::int64_t NodeCount() const override { return static_cast<std::int64_t>(node_count_); }
+
+ private:
+  cudaStream_t stream_;
+  cudaGraphExec_t executable_ = nullptr;
+  std::size_t node_count_ = 0;
+};
+
+/// Events for TimeOnce.
+class EventPair {
+ public:
+  EventPair() {
+    C10_CUDA_CHECK(cudaEventCreate(&start_));
+    C10_CUDA_CHECK(cudaEventCreate(&end_));
+  }
+  ~EventPair() {
+    C10_CUDA_CHECK_WARN(cudaEventDestroy(start_));
+    C10_CUDA_CHECK_WARN(cudaEventDestroy(end_));
+  }
+  EventPair(const EventPair&) = delete;
+  EventPair& operator=(const EventPair&) = delete;
+
+  void Start(cudaStream_t stream) { C10_CUDA_CHECK(cudaEventRecord(start_, stream)); }
+  std::int64_t End(cudaStream_t stream) {
+    C10_CUDA_CHECK(cudaEventRecord(end_, stream));
+    C10_CUDA_CHECK(cudaEventSynchronize(end_));
+    float milliseconds = 0;
+    C10_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, start_, end_));
+    return std::llround(static_cast<double>(milliseconds) * 1e6);
+  }
+
+ private:
+  cudaEvent_t start_ = nullptr;
+  cudaEvent_t end_ = nullptr;
+};
+
+class CudaRuntime final : public DeviceRuntime {
+ public:
+  /// The device is there and current, CUDA initialised.
+  explicit CudaRuntime(c10::DeviceIndex device)
+      : device_(device),
+        stream_before_(c10::cuda::getCurrentCUDAStream(device)),
+        stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device)) {
+    c10::cuda::setCurrentCUDAStream(stream_);
+  }
+  ~CudaRuntime() override { c10::cuda::setCurrentCUDAStream(stream_before_); }
+
+  DeviceKind kind() const override { return DeviceKind::kCuda; }
+
+  /// The overhead is that of the process at this moment, with the libraries loaded: most complete
+  /// after the ops of the program have run once.
+  Device Describe() const override {
+    auto& self = const_cast<CudaRuntime&>(*this);  // Measuring issues work, which changes nothing.
+    cudaDeviceProp properties{};
+    C10_CUDA_CHECK(cudaGetDeviceProperties(&properties, device_));
+    WarmUpLibraries(self);
+    const std::int64_t graph_node_bytes = MeasureGraphNodeBytes(self, stream_);
+    std::vector<CopyTime> copy_times = MeasureCopyTimes(stream_);
+    return {.kind = DeviceKind::kCuda,
+            .name = properties.name,
+            .memory_bytes = static_cast<std::int64_t>(properties.totalGlobalMem),
+            .overhead_bytes = ProcessBytes(),
+            .graph_node_bytes = graph_node_bytes,
+            .copy_times = std::move(copy_times)};
+  }
+
+  void* Allocate(std::int64_t size_bytes) override {
+    // What LibTorch's allocator keeps for later is memory that the plan may need.
+    c10::cuda::CUDACachingAllocator::emptyCache();
+    void* data = nullptr;
+    if (cudaMalloc(&data, static_cast<std::size_t>(size_bytes)) != cudaSuccess) {
+      cudaGetLastError();  // An answer, not a fault that stays.
+      std::size_t free_bytes = 0;
+      std::size_t total_bytes = 0;
+      C10_CUDA_CHECK(cudaMemGetInfo(&free_bytes, &total_bytes));
+      throw InputError(fmt::format("cuda:{}", device_),
+                       fmt::format("cannot allocate {}: {} are free", FormatBytes(size_bytes),
+                                   FormatBytes(static_cast<std::int64_t>(free_bytes))));
+    }
+    return data;
+  }
+
+  void Free(void* data) override { C10_CUDA_CHECK(cudaFree(data)); }
+
+  void CopyToDevice(void* device_data, const void* host_data, std::int64_t size_bytes) override {
+    Copy(device_data, host_data, size_bytes, cudaMemcpyHostToDevice);
+  }
+  void CopyToHost(void* host_data, const void* device_data, std::int64_t size_bytes) override {
+    Copy(host_data, device_data, size_bytes, cudaMemcpyDeviceToHost);
+  }
+  void Fill(void* device_data, std::uint8_t byte, std::int64_t size_bytes) override {
+    C10_CUDA_CHECK(
+        cudaMemsetAsync(device_data, byte, static_cast<std::size_t>(size_bytes), stream_));
+  }
+  void Synchronize() override { C10_CUDA_CHECK(cudaStreamSynchronize(stream_)); }
+
+  void FillRandom(void* device_data, const std::string& dtype, std::int64_t size_bytes,
+                  std::uint64_t seed) override {
+    C10_CUDA_CHECK(FillRandomOnDevice(device_data, dtype, size_bytes, seed, stream_));
+  }
+
+  /// Of the whole card: the driver's count for one process is not to be had everywhere. Right if
+  /// nobody else uses the card.
+  std::int64_t ProcessBytes() const override {
+    std::size_t free_bytes = 0;
+    std::size_t total_bytes = 0;
+    C10_CUDA_CHECK(cudaMemGetInfo(&free_bytes, &total_bytes));
+    return static_cast<std::int64_t>(total_bytes - free_bytes);
+  }
+
+  std::unique_ptr<DeviceGraph> CaptureGraph(const std::function<void()>& issue) override {
+    // Relaxed: libraries and LibTorch's allocator may call cudaMalloc meanwhile.
+    C10_CUDA_CHECK(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed));
+    cudaGraph_t graph = nullptr;
+    try {
+      issue();
+    } catch (...) {
+      if (cudaStreamEndCapture(stream_, &graph) == cudaSuccess) {
+        C10_CUDA_CHECK_WARN(cudaGraphDestroy(graph));
+      }
+      cudaGetLastError();  // The next call is not to blame.
+      throw;
+    }
+    C10_CUDA_CHECK(cudaStreamEndCapture(stream_, &graph));
+    return std::make_unique<CudaGraph>(graph, stream_);
+  }
+
+  std::int64_t TimeOnce(const std::function<void()>& issue) override {
+    Synchronize();
+    EventPair events;
+    events.Start(stream_);
+    issue();
+    return events.End(stream_);
+  }
+
+  void SetDeterministic(bool is_deterministic) override { ChooseKernels(is_deterministic); }
+
+  void ReleaseLibraryWorkspaces() override {
+    Synchronize();
+    at::cuda::clearCublasWorkspaces();
+  }
+
+ private:
+  void Copy(void* target, const void* source, std::int64_t size_bytes, cudaMemcpyKind direction) {
+    C10_CUDA_CHECK(
+        cudaMemcpyAsync(target, source, static_cast<std::size_t>(size_bytes), direction, stream_));
+    Synchronize();
+  }
+
+  c10::DeviceIndex device_;
+  c10::cuda::CUDAStream stream_before_;
+  c10::cuda::CUDAStream stream_;
+};
+
+}  // namespace
+
+std::unique_ptr<DeviceRuntime> MakeCudaRuntime(int device_index) {
+  // Read by cuBLAS when it starts: with workspaces of this size its results do not vary.
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  const int device_count = c10::cuda::device_count();
+  if (device_index >= device_count) {
+    throw InputError("--device", fmt::format("cuda:{}: this machine has {} CUDA devices",
+                                             device_index, device_count));
+  }
+  InstallCudaAllocatorHook();
+  at::globalContext().lazyInitDevice(at::kCUDA);
+  c10::cuda::set_device(static_cast<c10::DeviceIndex>(device_index));
+  return std::make_unique<CudaRuntime>(static_cast<c10::DeviceIndex>(device_index));
+}
+
+}  // namespace stint
