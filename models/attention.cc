@@ -1,0 +1,98 @@
+#include "models/attention.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Context.h>
+#include <fmt/format.h>
+
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include "ir/errors.h"
+
+namespace stint {
+namespace {
+
+constexpr std::array<std::pair<const char*, AttentionKind>, 5> kNames = {{
+    {"flash", AttentionKind::kFlash},
+    {"cudnn", AttentionKind::kCudnn},
+    {"efficient", AttentionKind::kEfficient},
+    {"math", AttentionKind::kMath},
+    {"cpu", AttentionKind::kCpu},
+}};
+
+/// [batch, count, channels] -> [batch, heads, count, head size], a view.
+at::Tensor SplitHeads(const at::Tensor& tensor, std::int64_t head_count) {
+  return tensor.view({tensor.size(0), tensor.size(1), head_count, tensor.size(2) / head_count})
+      .transpose(1, 2);
+}
+
+/// [batch, heads, count, head size] each -> the same.
+at::Tensor AttendByHeads(AttentionKind kind, const at::Tensor& query, const at::Tensor& key,
+                         const at::Tensor& value) {
+  // Two of the kernels compute what only backward needs when told so.
+  const bool is_trained = at::GradMode::is_enabled() &&
+                          (query.requires_grad() || key.requires_grad() || value.requires_grad());
+  switch (kind) {
+    case AttentionKind::kFlash:
+      return std::get<0>(at::_scaled_dot_product_flash_attention(query, key, value));
+    case AttentionKind::kCudnn:
+      if (is_trained && at::globalContext().deterministicAlgorithms()) {
+        throw InputError("--attention",
+                         "is 'cudnn', whose backward is not deterministic: choose flash, "
+                         "efficient or math to compare bits");
+      }
+      return std::get<0>(
+          at::_scaled_dot_product_cudnn_attention(query, key, value, std::nullopt, is_trained));
+    case AttentionKind::kEfficient:
+      return std::get<0>(
+          at::_scaled_dot_product_efficient_attention(query, key, value, std::nullopt, is_trained));
+    case AttentionKind::kCpu:
+      return std::get<0>(at::_scaled_dot_product_flash_attention_for_cpu(query, key, value));
+    case AttentionKind::kMath: {
+      const double scale = 1 / std::sqrt(static_cast<double>(query.size(3)));
+      at::Tensor scores = at::matmul(at::mul(query, scale), key.transpose(2, 3));
+      scores = at::softmax(scores, -1);
+      return at::matmul(scores, value);
+    }
+  }
+  Check(false, "every kind of attention is handled");
+  return {};
+}
+
+}  // namespace
+
+AttentionKind AttentionKindFromName(const std::string& name) {
+  for (const auto& [known_name, kind] : kNames) {
+    if (name == known_name) return kind;
+  }
+  throw InputError("--attention",
+                   fmt::format("is '{}', not flash, cudnn, efficient, math or cpu", name));
+}
+
+void CheckAttention(AttentionKind kind, torch::Device device, torch::ScalarType dtype) {
+  if (kind == AttentionKind::kMath) return;
+  const bool needs_cuda = kind != AttentionKind::kCpu;
+  if (device.is_cuda() != needs_cuda) {
+    throw InputError("--attention",
+                     fmt::format("is '{}', which {} does not have: choose {}",
+                                 kNames[static_cast<std::size_t>(kind)].first, device.str(),
+                                 needs_cuda ? "cpu or math" : "flash, cudnn, efficient or math"));
+  }
+  const bool needs_half = kind == AttentionKind::kFlash || kind == AttentionKind::kCudnn;
+  if (needs_half && dtype == at::kFloat) {
+    throw InputError("--attention",
+                     fmt::format("is '{}', which has no float32 kernel: choose efficient or math",
+                                 kNames[static_cast<std::size_t>(kind)].first));
+  }
+}
+
+torch::Tensor Attend(AttentionKind kind, const torch::Tensor& query, const torch::Tensor& key,
+                     const torch::Tensor& value, std::int64_t head_count) {
+  const at::Tensor attended =
+      AttendByHeads(kind, SplitHeads(query, head_count), SplitHeads(key, head_count),
+                    SplitHeads(value, head_count));
+  return attended.transpose(1, 2).reshape({query.size(0), query.size(1), query.size(2)});
+}
+
+}  // namespace stint

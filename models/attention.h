@@ -1,0 +1,33 @@
+// Attention by an explicit choice of kernel. LibTorch's own dispatcher would choose by shapes,
+// flags and versions, and a profile would not say what runs.
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <string>
+
+namespace stint {
+
+enum class AttentionKind : std::uint8_t {
+  kFlash,      // CUDA, half precision.
+  kCudnn,      // CUDA, half precision.
+  kEfficient,  // CUDA: memory-efficient.
+  kMath,       // Two matrix products and a softmax: anywhere; keeps the attention matrix.
+  kCpu,        // The CPU's flash attention.
+};
+
+/// "flash", "cudnn", "efficient", "math" or "cpu".
+/// @throws InputError naming `--attention` for any other word.
+AttentionKind AttentionKindFromName(const std::string& name);
+
+/// @throws InputError naming `--attention` if `device` has no such kernel for `dtype`.
+void CheckAttention(AttentionKind kind, torch::Device device, torch::ScalarType dtype);
+
+/// softmax(query * key^T / sqrt(head size)) * value, without a mask.
+/// query [batch, query_count, channels], key and value [batch, key_count, channels]
+/// -> [batch, query_count, channels]; heads lie side by side in the channels.
+torch::Tensor Attend(AttentionKind kind, const torch::Tensor& query, const torch::Tensor& key,
+                     const torch::Tensor& value, std::int64_t head_count);
+
+}  // namespace stint

@@ -1,0 +1,177 @@
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "ir/errors.h"
+#include "models/noise_schedule.h"
+#include "models/random.h"
+#include "models/safetensors.h"
+#include "models/workload.h"
+
+namespace stint {
+namespace {
+
+constexpr double kLearningRate = 1e-5;
+constexpr std::int64_t kSamplerStepCount = 50;
+constexpr std::string_view kSeedPrefix = "seed:";
+constexpr std::string_view kAdapterA = ".lora_A.weight";
+constexpr std::string_view kAdapterB = ".lora_B.weight";
+
+/// As PyTorch starts its modules, but biases 0; adapters as PEFT's "gaussian" start.
+void FillWeight(const std::string& name, std::uint64_t seed, const at::Tensor& value) {
+  const std::uint64_t key = RandomKey(seed, name);
+  if (name.ends_with(kAdapterA)) {
+    FillBell(key, 1.0 / static_cast<double>(value.size(0)), value);
+  } else if (name.ends_with(kAdapterB) || name.ends_with(".bias")) {
+    value.zero_();
+  } else if (value.dim() == 1) {
+    value.fill_(1);  // Of a norm.
+  } else {
+    const auto fan_in = static_cast<double>(value[0].numel());
+    FillUniform(key, 1 / std::sqrt(fan_in), value);
+  }
+}
+
+/// The sampler's step that the seed chooses: three inputs must be of the same one.
+DdimStep ChooseStep(std::uint64_t seed) {
+  const std::uint64_t key = RandomKey(seed, "sampler step");
+  return MakeDdimStep(static_cast<std::int64_t>(key % kSamplerStepCount), kSamplerStepCount);
+}
+
+void FillInput(const Buffer& buffer, std::uint64_t seed, const at::Tensor& value,
+               const std::string& where) {
+  const std::uint64_t key = RandomKey(seed, buffer.name);
+  if (buffer.name == "alphas_cumprod") {
+    value.copy_(AlphasCumprod());
+  } else if (buffer.name == "learning_rate") {
+    value.fill_(kLearningRate);
+  } else if (buffer.name == "timesteps") {
+    FillIntegers(key, kTimestepCount, value);
+  } else if (buffer.name == "timestep") {
+    value.fill_(ChooseStep(seed).timestep);
+  } else if (buffer.name == "latent_scale") {
+    value.fill_(ChooseStep(seed).latent_scale);
+  } else if (buffer.name == "noise_scale") {
+    value.fill_(ChooseStep(seed).noise_scale);
+  } else if (value.is_floating_point()) {
+    FillBell(key, 1, value);  // Latents, noise, text states.
+  } else {
+    throw InputError(where, fmt::format("gives no values for buffer '{}'", buffer.name));
+  }
+}
+
+void FillFresh(const Buffer& buffer, std::uint64_t seed, const at::Tensor& value,
+               const std::string& where) {
+  switch (buffer.role) {
+    case BufferRole::kWeight:
+      return FillWeight(buffer.name, seed, value);
+    case BufferRole::kOptimizerState:
+      value.zero_();
+      return;
+    default:
+      return FillInput(buffer, seed, value, where);
+  }
+}
+
+class SeedSource : public ValueSource {
+ public:
+  SeedSource(std::uint64_t seed, std::string flag) : seed_(seed), flag_(std::move(flag)) {}
+
+  void Load(const Buffer& buffer, const torch::Tensor& value) const override {
+    FillFresh(buffer, seed_, value, flag_);
+  }
+
+ private:
+  std::uint64_t seed_;
+  std::string flag_;
+};
+
+/// The dtype of an entry, if values can be made of it.
+std::optional<at::ScalarType> ScalarTypeOfEntry(const std::string& dtype) {
+  if (dtype == "F32") return at::kFloat;
+  if (dtype == "F16") return at::kHalf;
+  if (dtype == "BF16") return at::kBFloat16;
+  if (dtype == "I64") return at::kLong;
+  return std::nullopt;
+}
+
+class FileSource : public ValueSource {
+ public:
+  /// `may_be_absent`: buffers that start as a fresh run's if the file does not have them.
+  FileSource(const std::string& path, std::function<bool(const Buffer&)> may_be_absent)
+      : file_(path), may_be_absent_(std::move(may_be_absent)) {}
+
+  void Load(const Buffer& buffer, const torch::Tensor& value) const override {
+    const std::string where = file_.path().string() + ":" + buffer.name;
+    const auto found = file_.entries().find(buffer.name);
+    if (found == file_.entries().end()) {
+      if (!may_be_absent_(buffer)) throw InputError(where, "is not in the file");
+      return FillFresh(buffer, 0, value, where);
+    }
+    const SafetensorsEntry& entry = found->second;
+    if (value.sizes() != at::IntArrayRef(entry.sizes)) {
+      throw InputError(where,
+                       fmt::format("has the sizes [{}], not [{}]", fmt::join(entry.sizes, ", "),
+                                   fmt::join(value.sizes(), ", ")));
+    }
+    const std::optional<at::ScalarType> dtype = ScalarTypeOfEntry(entry.dtype);
+    if (!dtype || at::isFloatingType(*dtype) != value.is_floating_point()) {
+      throw InputError(where, fmt::format("is of dtype {}, which does not turn into {}",
+                                          entry.dtype, c10::toString(value.scalar_type())));
+    }
+    // The file's bytes may lie at any address: they are copied before they are numbers.
+    const at::Tensor same_dtype =
+        *dtype == value.scalar_type() ? value : at::empty(value.sizes(), *dtype);
+    if (!entry.data.empty()) {
+      std::memcpy(same_dtype.mutable_data_ptr(), entry.data.data(), entry.data.size());
+    }
+    if (*dtype != value.scalar_type()) value.copy_(same_dtype);
+  }
+
+ private:
+  SafetensorsFile file_;
+  std::function<bool(const Buffer&)> may_be_absent_;
+};
+
+std::unique_ptr<ValueSource> MakeSource(const std::string& text, const std::string& flag,
+                                        std::function<bool(const Buffer&)> may_be_absent) {
+  if (text.ends_with(".safetensors")) {
+    return std::make_unique<FileSource>(text, std::move(may_be_absent));
+  }
+  const std::string_view number =
+      std::string_view(text).substr(std::min(text.size(), kSeedPrefix.size()));
+  std::uint64_t seed = 0;
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), seed);
+  if (!text.starts_with(kSeedPrefix) || error != std::errc() ||
+      end != number.data() + number.size()) {
+    throw InputError(flag, fmt::format("is '{}', not seed:N or a .safetensors file", text));
+  }
+  return std::make_unique<SeedSource>(seed, flag);
+}
+
+}  // namespace
+
+std::unique_ptr<ValueSource> MakeWeightSource(const std::string& text, const std::string& flag) {
+  return MakeSource(text, flag, [](const Buffer& buffer) {
+    return buffer.role == BufferRole::kOptimizerState || buffer.name.ends_with(kAdapterA) ||
+           buffer.name.ends_with(kAdapterB);
+  });
+}
+
+std::unique_ptr<ValueSource> MakeInputSource(const std::string& text, const std::string& flag) {
+  return MakeSource(text, flag, [](const Buffer& buffer) {
+    return buffer.role == BufferRole::kConstant || buffer.name == "learning_rate";
+  });
+}
+
+}  // namespace stint

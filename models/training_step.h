@@ -1,0 +1,28 @@
+// One optimizer step of noise-prediction training as a program: micro-steps that add up gradients,
+// then one fused AdamW for each parameter.
+#pragma once
+
+#include "dispatch/program.h"
+#include "ir/profile.h"
+#include "models/unet_config.h"
+
+namespace stint {
+
+/// Runs `workload`, a complete one whose task is "train" or "train-lora".
+///
+///     micro_step_count   phases
+///     1                  step x1
+///     2                  first x1, last x1
+///     k                  first x1, middle x(k-2), last x1
+///
+/// Persistent buffers, b = batch, h and w of the latent:
+///     every UNet weight by diffusers' name, [<adapter>], "<trained>.exp_avg",
+///     "<trained>.exp_avg_sq" latents, noise   float32 [b, channels, h, w] timesteps        int64
+///     [b] text_states      [b, 77, cross attention size] learning_rate    float32 [] step float32
+///     []: one counter for all parameters alphas_cumprod   float32 [1000], constant
+/// Results: loss, the mean over all micro-steps; the gradient of each trained parameter.
+/// Every micro-step reads the same inputs.
+/// @throws InputError if the host's device does not have the workload's attention.
+void RunTraining(ProgramHost& host, const Workload& workload, const UnetConfig& config);
+
+}  // namespace stint

@@ -1,0 +1,131 @@
+// Compares the programs with what diffusers computed from the same weights and inputs; run by
+// parity_unet.py, which makes them.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "models/noise_schedule.h"
+#include "models/safetensors.h"
+#include "models/unet.h"
+#include "tests/models/tiny_unet.h"
+
+namespace stint {
+namespace {
+
+std::string FileOf(const std::string& name) {
+  const char* const folder = std::getenv("STINT_PARITY_FOLDER");
+  Check(folder != nullptr, "parity_unet.py runs this program");
+  return std::string(folder) + "/" + name + ".safetensors";
+}
+
+/// All float32 tensors of a file.
+std::map<std::string, at::Tensor> ReadFloats(const std::string& name) {
+  const SafetensorsFile file(FileOf(name));
+  std::map<std::string, at::Tensor> tensors;
+  for (const auto& [key, entry] : file.entries()) {
+    if (entry.dtype != "F32") continue;
+    const at::Tensor tensor = at::empty(entry.sizes);
+    std::memcpy(tensor.data_ptr(), entry.data.data(), entry.data.size());
+    tensors[key] = tensor;
+  }
+  return tensors;
+}
+
+/// Values from the reference's files; the sampler's step from our own schedule.
+EagerHost::Load LoadReference(const std::string& task) {
+  const std::shared_ptr<ValueSource> weights = MakeWeightSource(FileOf("weights"), "--weights");
+  const std::shared_ptr<ValueSource> inputs = MakeInputSource(FileOf(task + "_inputs"), "--inputs");
+  return [weights, inputs](const Buffer& buffer, const at::Tensor& value) {
+    const DdimStep step = MakeDdimStep(25, 50);
+    if (buffer.name == "latent_scale") {
+      value.fill_(step.latent_scale);
+    } else if (buffer.name == "noise_scale") {
+      value.fill_(step.noise_scale);
+    } else if (buffer.role == BufferRole::kInput || buffer.role == BufferRole::kConstant) {
+      inputs->Load(buffer, value);
+    } else {
+      weights->Load(buffer, value);
+    }
+  };
+}
+
+/// Keeps the largest difference relative to the largest element of its tensor, for the log.
+class Comparison {
+ public:
+  ~Comparison() {
+    std::cout << "largest difference " << max_absolute_ << ", relative " << max_relative_ << " ("
+              << worst_ << ")\n";
+  }
+  void Add(const std::string& name, const at::Tensor& actual, const at::Tensor& expected) {
+    ASSERT_EQ(actual.sizes(), expected.sizes()) << name;
+    const double difference = MaxDifference(actual, expected);
+    const double scale = expected.abs().max().item<double>();
+    EXPECT_LE(difference, 1e-4 * scale + 1e-8) << name;
+    if (difference / scale > max_relative_) {
+      max_relative_ = difference / scale;
+      worst_ = name;
+    }
+    max_absolute_ = std::max(max_absolute_, difference);
+  }
+
+ private:
+  double max_absolute_ = 0;
+  double max_relative_ = 0;
+  std::string worst_;
+};
+
+class TrainParity : public testing::TestWithParam<std::string> {};
+
+TEST_P(TrainParity, LossAndEveryGradientEqualDiffusers) {
+  Workload workload = TinyWorkload("train");
+  workload.attention = GetParam();
+  EagerHost host(LoadReference("train"));
+  host.Run(BuildProgram(workload));
+
+  auto expected = ReadFloats("train_expected");
+  EXPECT_EQ(host.results().size(), 1 + 686U);
+  expected.erase("noisy");
+  expected.erase("predicted");
+  ASSERT_EQ(expected.size(), host.results().size());
+  Comparison comparison;
+  for (const auto& [name, value] : expected) {
+    ASSERT_TRUE(host.results().contains(name)) << name;
+    comparison.Add(name, host.results().at(name), value);
+  }
+}
+
+TEST_P(TrainParity, PredictedNoiseEqualsDiffusers) {
+  Workload workload = TinyWorkload("train");
+  const UnetConfig config = UnetConfigFromJson(workload.config_json, workload.model);
+  const auto weights = ReadFloats("weights");
+  const auto inputs = ReadFloats("train_inputs");
+  const auto expected = ReadFloats("train_expected");
+  EXPECT_EQ(weights.size(), UnetWeights(config).size());
+  const at::Tensor predicted = RunUnet(
+      config, {.attention = AttentionKindFromName(GetParam())},
+      [&](const std::string& name) { return weights.at(name); }, expected.at("noisy"),
+      at::arange(2, at::kLong).mul(974).add(3), inputs.at("text_states"));
+  Comparison comparison;
+  comparison.Add("predicted", predicted, expected.at("predicted"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Attention, TrainParity, testing::Values("cpu", "math"));
+
+TEST(DenoiseParity, DenoisedLatentsEqualDiffusers) {
+  EagerHost host(LoadReference("denoise"));
+  host.Run(BuildProgram(TinyWorkload("denoise")));
+  EXPECT_EQ(host.persistent().at("timestep").item<std::int64_t>(), MakeDdimStep(25, 50).timestep);
+  Comparison comparison;
+  comparison.Add("latents", host.results().at("latents"),
+                 ReadFloats("denoise_expected").at("latents"));
+}
+
+}  // namespace
+}  // namespace stint

@@ -1,0 +1,253 @@
+#include "models/workload.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <functional>
+#include <string>
+
+#include "models/noise_schedule.h"
+#include "models/unet.h"
+#include "tests/models/tiny_unet.h"
+
+namespace stint {
+namespace {
+
+using testing::ElementsAre;
+using testing::Pair;
+
+EagerHost RunTask(const Workload& workload) {
+  EagerHost host(LoadFromSeeds);
+  host.Run(BuildProgram(workload));
+  return host;
+}
+
+std::string Refusal(const Workload& workload) {
+  try {
+    CompleteWorkload(workload);
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(CompleteWorkloadTest, TakesTheConfigurationFromAFile) {
+  const std::string path = testing::TempDir() + "/unet_config.json";
+  std::ofstream(path) << TinyWorkload("train").config_json;
+  Workload workload = TinyWorkload("train");
+  workload.model = path;
+  workload.config_json.clear();
+  workload = CompleteWorkload(workload);
+  EXPECT_EQ(workload.model, "unet_config.json");
+  EXPECT_EQ(workload.config_json, TinyWorkload("train").config_json);
+  EXPECT_EQ(workload.config_json.find('\n'), std::string::npos);
+}
+
+TEST(CompleteWorkloadTest, IsTheIdentityOnACompleteWorkload) {
+  const Workload workload = TinyWorkload("train");
+  EXPECT_EQ(CompleteWorkload(workload).config_json, workload.config_json);
+}
+
+TEST(CompleteWorkloadTest, NamesTheFlagThatIsWrong) {
+  const auto refusal_with = [](const std::function<void(Workload&)>& change) {
+    Workload workload = TinyWorkload("train");
+    change(workload);
+    return Refusal(workload);
+  };
+  EXPECT_EQ(refusal_with([](Workload& w) { w.height_px = 96; }),
+            "--height: is 96, not a multiple of 64");
+  EXPECT_EQ(refusal_with([](Workload& w) { w.width_px = 0; }),
+            "--width: is 0, not from 64 to 16384");
+  EXPECT_EQ(refusal_with([](Workload& w) { w.batch_count = 0; }),
+            "--batch: is 0, not from 1 to 4096");
+  EXPECT_EQ(refusal_with([](Workload& w) { w.lora_rank = 4; }),
+            "--lora-rank: is 4, not from 0 to 0");
+  EXPECT_EQ(refusal_with([](Workload& w) { w.task = "train-lora"; }),
+            "--lora-rank: is 0, not from 1 to 4096");
+  EXPECT_EQ(refusal_with([](Workload& w) { w.dtype = "int8"; }),
+            "--dtype: is 'int8', not float32, bfloat16 or float16");
+  EXPECT_EQ(refusal_with([](Workload& w) { w.dtype = "float16"; }),
+            "--dtype: is 'float16', whose range is too small for gradients and moments");
+  EXPECT_EQ(refusal_with([](Workload& w) { w.attention = ""; }),
+            "--attention: is '', not flash, cudnn, efficient, math or cpu");
+  EXPECT_EQ(refusal_with([](Workload& w) { w.task = "sample"; }),
+            "--task: is 'sample', not train, train-lora or denoise");
+  EXPECT_EQ(refusal_with([](Workload& w) {
+              w.model = "sd3";
+              w.config_json.clear();
+            }),
+            "--model: is 'sd3', not sd15-unet, tiny-unet or a config.json");
+}
+
+TEST(ProgramTest, RefusesAttentionThatTheDeviceDoesNotHave) {
+  Workload workload = TinyWorkload("train");
+  workload.attention = "efficient";
+  const Program program = BuildProgram(workload);
+  EagerHost host(LoadFromSeeds);
+  EXPECT_THROW(host.Run(program), InputError);
+}
+
+TEST(TrainTest, HasOnePhaseForEachKindOfMicroStep) {
+  Workload workload = TinyWorkload("train-lora");
+  EXPECT_THAT(RunTask(workload).phases(), ElementsAre(Pair("step", 1)));
+  workload.micro_step_count = 2;
+  EXPECT_THAT(RunTask(workload).phases(), ElementsAre(Pair("first", 1), Pair("last", 1)));
+  workload.micro_step_count = 4;
+  EXPECT_THAT(RunTask(workload).phases(),
+              ElementsAre(Pair("first", 1), Pair("middle", 2), Pair("last", 1)));
+}
+
+TEST(TrainTest, MarksTheLossAndEachGradientInTheOrderOfBackward) {
+  const Workload workload = TinyWorkload("train");
+  const EagerHost host = RunTask(workload);
+  auto specs = UnetWeights(UnetConfigFromJson(workload.config_json, "tiny"));
+  std::vector<std::string> expected = {"loss"};
+  for (auto spec = specs.rbegin(); spec != specs.rend(); ++spec) {
+    expected.push_back("grad:" + spec->name);
+  }
+  EXPECT_EQ(host.marks(), expected);
+  for (const auto& [name, value] : host.results()) {
+    EXPECT_TRUE(at::isfinite(value).all().item<bool>()) << name;
+    EXPECT_GT(value.abs().max().item<double>(), 0) << name;
+  }
+}
+
+TEST(TrainTest, UpdatesEachWeightByAdamW) {
+  const EagerHost host = RunTask(TinyWorkload("train"));
+  const auto& persistent = host.persistent();
+  EXPECT_EQ(persistent.at("step").item<float>(), 1);
+  for (const auto& [key, gradient] : host.results()) {
+    if (key == "loss") continue;
+    const std::string name = key.substr(5);
+    // First step: the bias-corrected moments are g and g^2.
+    // w * (1 - 1e-5 * 1e-2) - 1e-5 * g / (|g| + 1e-8)
+    at::Tensor weight = at::empty_like(gradient);
+    LoadFromSeeds({.name = name, .role = BufferRole::kWeight}, weight);
+    weight = weight * (1 - 1e-7) - gradient / (gradient.abs() + 1e-8) * 1e-5;
+    EXPECT_LT(MaxDifference(persistent.at(name), weight), 2e-7) << name;
+    const double scale = gradient.abs().max().item<double>();
+    EXPECT_LT(MaxDifference(persistent.at(name + ".exp_avg"), gradient * 0.1), 1e-6 * scale);
+    EXPECT_LT(MaxDifference(persistent.at(name + ".exp_avg_sq"), gradient.square() * 0.001),
+              1e-8 * scale * scale);
+  }
+}
+
+TEST(TrainTest, MicroStepsAddUpToTheSameStep) {
+  Workload workload = TinyWorkload("train");
+  const EagerHost one = RunTask(workload);
+  workload.micro_step_count = 4;
+  const EagerHost four = RunTask(workload);
+  ASSERT_EQ(one.marks(), four.marks());
+  for (const auto& [name, value] : one.results()) {
+    EXPECT_LT(MaxDifference(value, four.results().at(name)),
+              1e-5 * value.abs().max().item<double>())
+        << name;
+  }
+}
+
+TEST(TrainTest, LeavesNoAutogradStateBehind) {
+  const Program program = BuildProgram(TinyWorkload("train"));
+  EagerHost host(LoadFromSeeds);
+  host.Run(program);
+  for (const auto& [name, value] : host.persistent()) {
+    EXPECT_FALSE(value.requires_grad()) << name;
+    EXPECT_FALSE(value.grad().defined()) << name;
+  }
+  host.Run(program);
+  EXPECT_EQ(host.persistent().at("step").item<float>(), 2);
+}
+
+TEST(TrainTest, LosesLessAfterThreeSteps) {
+  const Program program = BuildProgram(TinyWorkload("train"));
+  EagerHost host([](const Buffer& buffer, const at::Tensor& value) {
+    LoadFromSeeds(buffer, value);
+    if (buffer.name == "learning_rate") value.fill_(3e-3);
+  });
+  host.Run(program);
+  const double first_loss = host.results().at("loss").item<double>();
+  for (int i = 0; i < 3; ++i) host.Run(program);
+  EXPECT_LT(host.results().at("loss").item<double>(), 0.9 * first_loss);
+}
+
+TEST(TrainTest, RunsInBfloat16Throughout) {
+  Workload workload = TinyWorkload("train");
+  const EagerHost float32 = RunTask(workload);
+  workload.dtype = "bfloat16";
+  const EagerHost bfloat16 = RunTask(workload);
+  EXPECT_EQ(bfloat16.persistent().at("conv_in.weight.exp_avg").scalar_type(), at::kBFloat16);
+  EXPECT_EQ(bfloat16.results().at("grad:conv_in.weight").scalar_type(), at::kBFloat16);
+  EXPECT_EQ(bfloat16.results().at("loss").scalar_type(), at::kFloat);
+  const double loss = float32.results().at("loss").item<double>();
+  EXPECT_NEAR(bfloat16.results().at("loss").item<double>(), loss, 0.02 * loss);
+}
+
+TEST(TrainLoraTest, TrainsAdaptersAndNothingElse) {
+  const Workload workload = TinyWorkload("train-lora");
+  const EagerHost host = RunTask(workload);
+  const auto adapters = UnetAdapters(UnetConfigFromJson(workload.config_json, "tiny"), 4);
+  EXPECT_EQ(host.results().size(), adapters.size() + 1);
+  for (const auto& [name, value] : host.persistent()) {
+    if (host.roles().at(name) != BufferRole::kWeight) continue;
+    at::Tensor fresh = at::empty_like(value);
+    LoadFromSeeds({.name = name, .role = BufferRole::kWeight}, fresh);
+    // B starts at 0, so the first gradient of A is 0 and only the decay acts on it.
+    const bool is_trained = name.find(".lora_") != std::string::npos;
+    EXPECT_EQ(!at::equal(value, fresh), is_trained) << name;
+  }
+}
+
+TEST(DenoiseTest, GuidesAndSteps) {
+  const Workload workload = TinyWorkload("denoise");
+  const EagerHost host = RunTask(workload);
+  EXPECT_THAT(host.phases(), ElementsAre(Pair("denoise", 1)));
+  EXPECT_THAT(host.marks(), ElementsAre("latents"));
+  const auto& persistent = host.persistent();
+  EXPECT_FALSE(at::equal(persistent.at("latents"), host.results().at("latents")));
+
+  // The same with one UNet call for each half.
+  const UnetConfig config = UnetConfigFromJson(workload.config_json, "tiny");
+  const at::Tensor timesteps = persistent.at("timestep").expand({2});
+  const auto predict = [&](std::int64_t begin) {
+    return RunUnet(
+        config, {.attention = AttentionKind::kCpu},
+        [&](const std::string& name) { return persistent.at(name); }, persistent.at("latents"),
+        timesteps, persistent.at("text_states").slice(0, begin, begin + 2));
+  };
+  const at::Tensor without = predict(0);
+  const at::Tensor noise = without + (predict(2) - without) * 7.5;
+  const at::Tensor expected = persistent.at("latents") * persistent.at("latent_scale") +
+                              noise * persistent.at("noise_scale");
+  EXPECT_LT(MaxDifference(host.results().at("latents"), expected), 1e-5);
+}
+
+TEST(DenoiseTest, RunsInFloat16) {
+  Workload workload = TinyWorkload("denoise");
+  const EagerHost float32 = RunTask(workload);
+  workload.dtype = "float16";
+  const EagerHost float16 = RunTask(workload);
+  EXPECT_EQ(float16.persistent().at("conv_in.weight").scalar_type(), at::kHalf);
+  EXPECT_EQ(float16.results().at("latents").scalar_type(), at::kFloat);
+  EXPECT_LT(MaxDifference(float16.results().at("latents"), float32.results().at("latents")), 1e-2);
+}
+
+TEST(NoiseScheduleTest, StepsFrom981To1) {
+  EXPECT_EQ(MakeDdimStep(0, 50).timestep, 981);
+  EXPECT_EQ(MakeDdimStep(1, 50).timestep, 961);
+  EXPECT_EQ(MakeDdimStep(49, 50).timestep, 1);
+}
+
+TEST(NoiseScheduleTest, AStepKeepsTheDirectionOfSignalAndNoise) {
+  // latent = sqrt(a) s + sqrt(1 - a) n becomes sqrt(b) s + sqrt(1 - b) n.
+  const DdimStep step = MakeDdimStep(10, 50);
+  const at::Tensor alphas = AlphasCumprod();
+  const double a = alphas[step.timestep].item<double>();
+  const double b = alphas[step.timestep - 20].item<double>();
+  EXPECT_NEAR(step.latent_scale * std::sqrt(a), std::sqrt(b), 1e-12);
+  EXPECT_NEAR(step.latent_scale * std::sqrt(1 - a) + step.noise_scale, std::sqrt(1 - b), 1e-12);
+}
+
+}  // namespace
+}  // namespace stint
