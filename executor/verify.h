@@ -9,8 +9,8 @@
 
 namespace stint {
 
-/// Results of one iteration by name, on the CPU. Gradients are called "grad:" + the parameter's
-/// name.
+/// Results of one iteration by name, flat and on the CPU: what was marked, and the persistent
+/// tensors that the program changed. Gradients are called "grad:" + the parameter's name.
 using Results = std::map<std::string, torch::Tensor>;
 
 /// Runs `program` once as ordinary LibTorch code with deterministic kernels, without capture or

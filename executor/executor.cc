@@ -1,0 +1,76 @@
+#include "executor/executor.h"
+
+#include <algorithm>
+#include <set>
+
+#include "executor/plan_run.h"
+#include "ir/errors.h"
+
+namespace stint {
+namespace {
+
+/// Value below which a `quarters` / 4 part of the sorted samples lies.
+std::int64_t Quartile(const std::vector<std::int64_t>& sorted, std::size_t quarters) {
+  return sorted[(sorted.size() - 1) * quarters / 4];
+}
+
+/// Computes beyond the first of each op, in each repetition of a body and in each phase's ends.
+std::int64_t CountRecomputedOps(const Profile& profile, const Plan& plan) {
+  std::int64_t count = 0;
+  for (std::size_t i = 0; i < plan.phases.size(); ++i) {
+    const std::int64_t op_count = static_cast<std::int64_t>(Index(profile.phases[i].end)) -
+                                  static_cast<std::int64_t>(Index(profile.phases[i].begin));
+    const auto count_computes = [](const std::vector<Instruction>& instructions) {
+      return std::count_if(instructions.begin(), instructions.end(), [](const Instruction& step) {
+        return step.kind == InstructionKind::kCompute;
+      });
+    };
+    count += (count_computes(plan.phases[i].body) - op_count) * profile.phases[i].repeat_count +
+             count_computes(plan.phases[i].prologue) + count_computes(plan.phases[i].epilogue);
+  }
+  return count;
+}
+
+}  // namespace
+
+Report Execute(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
+               const LoadValue& load, const ExecuteOptions& options) {
+  Check(options.iteration_count >= 1, "at least one iteration is timed");
+  const bool gives_results = options.on_result != nullptr;
+  const bool is_cuda = runtime.kind() == DeviceKind::kCuda;
+  const bool use_graphs = options.use_graph && is_cuda;
+  PlanRun run(profile, plan, runtime, options);
+  std::int64_t process_bytes = 0;
+  const auto look_at_process = [&] {
+    if (is_cuda) process_bytes = std::max(process_bytes, runtime.ProcessBytes());
+  };
+
+  run.Load(load);
+  run.Iterate({.gives_results = gives_results});
+  look_at_process();
+  if (use_graphs) {
+    // Captures the graphs. Whoever looks at results sees those of the graphs, too.
+    if (gives_results) run.Load(load);
+    run.Iterate(
+        {.iteration = gives_results ? 0 : 1, .use_graphs = true, .gives_results = gives_results});
+    look_at_process();
+  }
+  std::vector<std::int64_t> durations_ns;
+  for (std::int64_t i = 0; i < options.iteration_count; ++i) {
+    const Pass pass{
+        .iteration = i + 2, .use_graphs = use_graphs, .times_instructions = !run.HasGraphs()};
+    durations_ns.push_back(runtime.TimeOnce([&] { run.Iterate(pass); }));
+    look_at_process();
+  }
+  std::sort(durations_ns.begin(), durations_ns.end());
+
+  Report report = run.MakeReport();
+  report.duration_ns = Quartile(durations_ns, 2);
+  report.spread_ns = (Quartile(durations_ns, 3) - Quartile(durations_ns, 1)) / 2;
+  report.iteration_count = options.iteration_count;
+  report.process_bytes = process_bytes;
+  report.recomputed_op_count = CountRecomputedOps(profile, plan);
+  return report;
+}
+
+}  // namespace stint

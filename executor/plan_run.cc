@@ -1,0 +1,422 @@
+#include "executor/plan_run.h"
+
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "ir/errors.h"
+#include "ir/units.h"
+
+namespace stint {
+namespace {
+
+constexpr std::int64_t kNowhere = -1;
+constexpr std::size_t kPartsPerPhase = 3;  // Prologue, body, epilogue.
+constexpr std::uint8_t kPoison = 0xff;     // All ones: NaN in every floating type.
+
+std::int64_t NanosecondsBetween(std::chrono::steady_clock::time_point begin,
+                                std::chrono::steady_clock::time_point end) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(end - begin).count();
+}
+
+bool IsDiscarded(const Instruction& compute, BufferId id) {
+  return std::binary_search(compute.discards.begin(), compute.discards.end(), id);
+}
+
+/// `device` is the running one's kind; refuses what would run otherwise than planned.
+const Profile& CheckFits(const Profile& profile, const Plan& plan, DeviceKind device) {
+  if (plan.profile_sha256 != ProfileSha256(profile)) {
+    throw InputError("plan:/profile_sha256", "the plan is for another profile");
+  }
+  if (profile.device.kind != device) {
+    throw InputError("--device", fmt::format("is {}, but the profile was recorded on {}",
+                                             ToString(device), ToString(profile.device.kind)));
+  }
+  const int thread_count = at::get_num_threads();
+  if (device == DeviceKind::kCpu && profile.device.thread_count != thread_count) {
+    throw InputError("--device", fmt::format("runs {} threads, but the profile was recorded with "
+                                             "{}, and they decide what ops request: set "
+                                             "OMP_NUM_THREADS={}",
+                                             thread_count, profile.device.thread_count,
+                                             profile.device.thread_count));
+  }
+  return profile;
+}
+
+}  // namespace
+
+PlanRun::PlanRun(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
+                 const ExecuteOptions& options)
+    : profile_(CheckFits(profile, plan, runtime.kind())),
+      plan_(plan),
+      runtime_(runtime),
+      options_(options),
+      ops_(profile),
+      shapes_(profile),
+      final_ops_(profile.buffers.size()),
+      is_written_(profile.buffers.size()),
+      is_final_(profile.buffers.size()),
+      offsets_(profile.buffers.size(), kNowhere),
+      host_(profile.buffers.size()),
+      host_offsets_(profile.buffers.size(), kNowhere),
+      host_pool_(static_cast<std::size_t>(plan.host_bytes)),
+      memory_{.runtime = runtime, .data = runtime.Allocate(plan.arena_bytes)},
+      arena_(memory_.data, plan.arena_bytes, FindWorkspaces()),
+      listening_(runtime.kind(), arena_),
+      workspaces_(runtime) {
+  runtime_.SetDeterministic(profile_.is_deterministic);
+  if (options_.poison) runtime_.Fill(memory_.data, kPoison, plan_.arena_bytes);
+  FindFinalOps();
+  FindHostPlaces();
+  for (const Placement& placement : plan_.initial) Begin(placement.buffer, placement.offset_bytes);
+  for (std::size_t i = 0; i < plan_.phases.size(); ++i) {
+    AddPart(plan_.phases[i].prologue, 1);
+    AddPart(plan_.phases[i].body, profile_.phases[i].repeat_count);
+    AddPart(plan_.phases[i].epilogue, 1);
+  }
+  total_count_ *= options_.iteration_count + 1;
+}
+
+PlanRun::~PlanRun() {
+  // Kernels still in flight read the arena.
+  runtime_.Synchronize();
+}
+
+std::vector<PlannedWorkspace> PlanRun::FindWorkspaces() const {
+  std::vector<PlannedWorkspace> workspaces;
+  for (const Placement& placement : plan_.initial) {
+    const Buffer& buffer = profile_.buffers[Index(placement.buffer)];
+    if (buffer.role != BufferRole::kWorkspace) continue;
+    workspaces.push_back({.size_bytes = buffer.size_bytes, .offset_bytes = placement.offset_bytes});
+  }
+  return workspaces;
+}
+
+void PlanRun::FindFinalOps() {
+  for (std::size_t i = 0; i < profile_.ops.size(); ++i) {
+    const Op& op = profile_.ops[i];
+    for (const auto& output : op.outputs) {
+      if (output) final_ops_[Index(profile_.tensors[Index(*output)].buffer)] = OpId(i);
+    }
+    for (const BufferId id : op.writes) {
+      final_ops_[Index(id)] = OpId(i);
+      is_written_[Index(id)] = true;
+    }
+  }
+}
+
+void PlanRun::FindHostPlaces() {
+  for (const Placement& placement : plan_.host) {
+    host_offsets_[Index(placement.buffer)] = placement.offset_bytes;
+  }
+  for (const Shard& shard : plan_.shards) {
+    for (const Placement& member : shard.members) {
+      host_offsets_[Index(member.buffer)] = shard.host_offset_bytes + member.offset_bytes;
+    }
+  }
+  for (std::size_t i = 0; i < profile_.buffers.size(); ++i) {
+    const Buffer& buffer = profile_.buffers[i];
+    if (buffer.is_host) host_[i].resize(static_cast<std::size_t>(buffer.size_bytes));
+  }
+}
+
+void PlanRun::AddPart(const std::vector<Instruction>& instructions, std::int64_t repeat_count) {
+  const bool can_be_graph =
+      !instructions.empty() &&
+      std::all_of(instructions.begin(), instructions.end(), [&](const Instruction& instruction) {
+        return instruction.kind == InstructionKind::kFree ||
+               (instruction.kind == InstructionKind::kCompute &&
+                !profile_.ops[Index(instruction.op)].random);
+      });
+  Part part{
+      .instructions = &instructions, .repeat_count = repeat_count, .can_be_graph = can_be_graph};
+  part.timeline.live_after_bytes.resize(instructions.size());
+  part.timeline.peak_bytes.resize(instructions.size());
+  part.timeline.request_live_bytes.resize(instructions.size());
+  part.timeline.start_ns.resize(instructions.size());
+  part.timeline.duration_ns.resize(instructions.size());
+  parts_.push_back(std::move(part));
+  total_count_ += static_cast<std::int64_t>(instructions.size()) * repeat_count;
+}
+
+void PlanRun::Load(const LoadValue& load) {
+  for (std::size_t i = 0; i < profile_.buffers.size(); ++i) {
+    const Buffer& buffer = profile_.buffers[i];
+    if (!buffer.is_persistent || buffer.role == BufferRole::kWorkspace || buffer.size_bytes == 0) {
+      continue;
+    }
+    const at::Tensor value = shapes_.MakeImage(BufferId(i));
+    load(buffer, value);
+    if (buffer.is_host) {
+      std::memcpy(host_[i].data(), value.const_data_ptr(), host_[i].size());
+    } else if (offsets_[i] != kNowhere) {
+      runtime_.CopyToDevice(arena_.AddressOf(offsets_[i]), value.const_data_ptr(),
+                            buffer.size_bytes);
+    } else {
+      Check(host_offsets_[i] != kNowhere, "a persistent buffer starts in the arena or on the host");
+      std::memcpy(host_pool_.data() + host_offsets_[i], value.const_data_ptr(),
+                  static_cast<std::size_t>(buffer.size_bytes));
+    }
+  }
+}
+
+void PlanRun::Iterate(const Pass& pass) {
+  std::fill(is_final_.begin(), is_final_.end(), false);
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    if (i % kPartsPerPhase == 0) phase_start_ = Clock::now();
+    RunPart(parts_[i], pass);
+  }
+  if (pass.gives_results) GiveFinalResults();
+  for (std::size_t i = 0; i < offsets_.size(); ++i) {
+    // Outputs have been read.
+    if (!profile_.buffers[i].is_persistent && offsets_[i] != kNowhere) End(BufferId(i), pass);
+  }
+}
+
+void PlanRun::RunPart(Part& part, const Pass& pass) {
+  if (pass.use_graphs && LaunchAsGraph(part, pass)) return;
+  for (std::int64_t i = 0; i < part.repeat_count; ++i) IssueAll(part, pass, /*is_recorded=*/i == 0);
+}
+
+/// @returns false if the part cannot be a graph: memory from outside the arena, which the native
+/// allocator may have given to others by the next launch, is no place for one either.
+bool PlanRun::LaunchAsGraph(Part& part, const Pass& pass) {
+  if (!part.can_be_graph || !arena_.served().foreign.empty()) return false;
+  if (part.graph == nullptr) {
+    const std::vector<std::int64_t> offsets_before = offsets_;
+    Arena::Account account_before = arena_.account();
+    part.graph = runtime_.CaptureGraph([&] { IssueAll(part, pass, /*is_recorded=*/false); });
+    part.can_be_graph = part.graph != nullptr && arena_.served().foreign.empty();
+    if (!part.can_be_graph) {
+      part.graph = nullptr;
+      offsets_ = offsets_before;
+      arena_.SetAccount(std::move(account_before));
+      return false;
+    }
+    part.offsets_after = offsets_;
+    part.account_after = arena_.account();
+  }
+  for (std::int64_t i = 0; i < part.repeat_count; ++i) part.graph->Launch();
+  offsets_ = part.offsets_after;
+  arena_.SetAccount(part.account_after);
+  AddProgress(static_cast<std::int64_t>(part.instructions->size()) * part.repeat_count);
+  return true;
+}
+
+void PlanRun::IssueAll(Part& part, const Pass& pass, bool is_recorded) {
+  arena_.TakePeakBytes();
+  for (std::size_t i = 0; i < part.instructions->size(); ++i) {
+    const auto start = Clock::now();
+    std::vector<std::int64_t> request_live_bytes;
+    const auto issue = [&] { request_live_bytes = Issue((*part.instructions)[i], pass); };
+    std::int64_t duration_ns = 0;
+    if (pass.times_instructions) {
+      duration_ns = runtime_.TimeOnce(issue);
+    } else {
+      issue();
+    }
+    if (!pass.use_graphs) AddProgress(1);
+    const std::int64_t peak_bytes = arena_.TakePeakBytes();
+    if (!is_recorded) continue;
+    part.timeline.live_after_bytes[i] = arena_.live_bytes();
+    part.timeline.peak_bytes[i] = peak_bytes;
+    part.timeline.request_live_bytes[i] = std::move(request_live_bytes);
+    part.timeline.duration_ns[i] = duration_ns;
+    part.timeline.start_ns[i] =
+        pass.times_instructions ? NanosecondsBetween(phase_start_, start) : 0;
+  }
+}
+
+/// @returns live bytes after each request of a compute.
+std::vector<std::int64_t> PlanRun::Issue(const Instruction& instruction, const Pass& pass) {
+  switch (instruction.kind) {
+    case InstructionKind::kCompute:
+      return Compute(instruction, pass.iteration);
+    case InstructionKind::kFree:
+      End(*instruction.buffer, pass);
+      break;
+    case InstructionKind::kOffload:
+    case InstructionKind::kFetch:
+    case InstructionKind::kDrop:
+      Move(instruction, pass);
+      break;
+  }
+  return {};
+}
+
+std::vector<std::int64_t> PlanRun::Compute(const Instruction& compute, std::int64_t iteration) {
+  const Op& op = profile_.ops[Index(compute.op)];
+  arena_.BeginOp(PlannedRequestsOf(compute),
+                 op.module.empty() ? op.name : op.name + " in " + op.module);
+  ops_.Call(
+      compute.op, iteration, [&](BufferId id) { return AddressOf(id); },
+      [&](BufferId id, void* data) { KeepOutput(compute, id, data); });
+  std::vector<std::int64_t> live_bytes = arena_.EndOp();
+  if (options_.poison) PoisonDeadRequests(compute);
+  const auto finish = [&](BufferId id) {
+    if (final_ops_[Index(id)] == compute.op) is_final_[Index(id)] = true;
+  };
+  for (const auto& output : op.outputs) {
+    if (output) finish(profile_.tensors[Index(*output)].buffer);
+  }
+  for (const BufferId id : op.writes) finish(id);
+  return live_bytes;
+}
+
+std::vector<PlannedRequest> PlanRun::PlannedRequestsOf(const Instruction& compute) const {
+  const std::vector<Request>& requests = profile_.ops[Index(compute.op)].requests;
+  std::vector<PlannedRequest> planned;
+  planned.reserve(requests.size());
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    planned.push_back({.size_bytes = requests[i].size_bytes,
+                       .offset_bytes = compute.request_offsets[i],
+                       .role = requests[i].buffer
+                                   ? profile_.buffers[Index(*requests[i].buffer)].role
+                                   : BufferRole::kWorkspace,
+                       .freed_after_request = requests[i].freed_after_request});
+  }
+  return planned;
+}
+
+/// An output begins its residence where its request was served.
+void PlanRun::KeepOutput(const Instruction& compute, BufferId id, void* data) {
+  const Buffer& buffer = profile_.buffers[Index(id)];
+  if (buffer.is_host) {
+    std::memcpy(host_[Index(id)].data(), data, host_[Index(id)].size());
+    return;
+  }
+  if (buffer.size_bytes == 0 || IsDiscarded(compute, id)) return;
+  const Op& op = profile_.ops[Index(compute.op)];
+  const auto request = std::find_if(op.requests.begin(), op.requests.end(),
+                                    [&](const Request& r) { return r.buffer == id; });
+  Check(request != op.requests.end(), "a kept output is one of its op's requests");
+  const std::int64_t planned_bytes =
+      compute.request_offsets[static_cast<std::size_t>(request - op.requests.begin())];
+  if (arena_.Keep(data) != planned_bytes) {
+    throw InputError(fmt::format("profile:/ops/{}/requests", Index(compute.op)),
+                     fmt::format("{} asks this machine for other memory than recorded: record the "
+                                 "profile here",
+                                 op.name));
+  }
+  offsets_[Index(id)] = planned_bytes;
+}
+
+void PlanRun::PoisonDeadRequests(const Instruction& compute) {
+  const std::vector<Request>& requests = profile_.ops[Index(compute.op)].requests;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    const std::int64_t begin_bytes = compute.request_offsets[i];
+    const std::int64_t size_bytes = AlignUp(requests[i].size_bytes);
+    if (!arena_.IsFree(begin_bytes, begin_bytes + size_bytes)) continue;  // A later one took it.
+    runtime_.Fill(arena_.AddressOf(begin_bytes), kPoison, size_bytes);
+  }
+}
+
+/// Offload, fetch or drop of a buffer, or of the members of a shard one by one.
+void PlanRun::Move(const Instruction& move, const Pass& pass) {
+  std::vector<Placement> moved;  // Relative to the instruction's own offset.
+  if (move.buffer) {
+    moved = {{.buffer = *move.buffer}};
+  } else {
+    moved = plan_.shards[Index(*move.shard)].members;
+  }
+  for (const Placement& member : moved) {
+    const std::size_t i = Index(member.buffer);
+    const std::int64_t size_bytes = profile_.buffers[i].size_bytes;
+    if (size_bytes == 0) continue;
+    if (move.kind == InstructionKind::kFetch) {
+      Begin(member.buffer, move.offset_bytes + member.offset_bytes);
+      runtime_.CopyToDevice(AddressOf(member.buffer), host_pool_.data() + host_offsets_[i],
+                            size_bytes);
+      continue;
+    }
+    if (move.kind == InstructionKind::kOffload) {
+      runtime_.CopyToHost(host_pool_.data() + host_offsets_[i], AddressOf(member.buffer),
+                          size_bytes);
+    }
+    End(member.buffer, pass);
+  }
+}
+
+void PlanRun::Begin(BufferId id, std::int64_t offset_bytes) {
+  const Buffer& buffer = profile_.buffers[Index(id)];
+  if (buffer.size_bytes == 0) return;
+  arena_.BeginResidence(offset_bytes, buffer.size_bytes, buffer.role);
+  offsets_[Index(id)] = offset_bytes;
+}
+
+void PlanRun::End(BufferId id, const Pass& pass) {
+  const Buffer& buffer = profile_.buffers[Index(id)];
+  if (buffer.size_bytes == 0) return;
+  const bool is_result = buffer.role == BufferRole::kGradient && !buffer.is_persistent;
+  if (pass.gives_results && !pass.use_graphs && is_result && is_final_[Index(id)]) GiveResult(id);
+  const std::int64_t offset_bytes = std::exchange(offsets_[Index(id)], kNowhere);
+  arena_.EndResidence(offset_bytes);
+  if (options_.poison) {
+    runtime_.Fill(arena_.AddressOf(offset_bytes), kPoison, AlignUp(buffer.size_bytes));
+  }
+}
+
+void* PlanRun::AddressOf(BufferId id) {
+  const Buffer& buffer = profile_.buffers[Index(id)];
+  if (buffer.is_host) return host_[Index(id)].data();
+  if (buffer.size_bytes == 0) return nullptr;
+  Check(offsets_[Index(id)] != kNowhere, "what an op reads or writes is resident");
+  return arena_.AddressOf(offsets_[Index(id)]);
+}
+
+void PlanRun::GiveResult(BufferId id) {
+  const std::size_t i = Index(id);
+  const at::Tensor image = shapes_.MakeImage(id);
+  const std::int64_t size_bytes = profile_.buffers[i].size_bytes;
+  if (offsets_[i] == kNowhere && host_offsets_[i] != kNowhere) {
+    std::memcpy(image.mutable_data_ptr(), host_pool_.data() + host_offsets_[i],
+                static_cast<std::size_t>(size_bytes));
+  } else {
+    runtime_.CopyToHost(image.mutable_data_ptr(), AddressOf(id), size_bytes);
+  }
+  options_.on_result(profile_.buffers[i], shapes_.ValueIn(id, image));
+}
+
+/// What the end of an iteration leaves: outputs and what the program wrote.
+void PlanRun::GiveFinalResults() {
+  for (std::size_t i = 0; i < profile_.buffers.size(); ++i) {
+    const Buffer& buffer = profile_.buffers[i];
+    const bool is_updated = buffer.is_persistent && is_written_[i];
+    const bool is_output = buffer.role == BufferRole::kOutput && !buffer.is_persistent;
+    if (buffer.size_bytes > 0 && (is_updated || is_output)) GiveResult(BufferId(i));
+  }
+}
+
+void PlanRun::AddProgress(std::int64_t instruction_count) {
+  done_count_ += instruction_count;
+  if (options_.on_progress) options_.on_progress(done_count_, total_count_);
+}
+
+bool PlanRun::HasGraphs() const {
+  return std::any_of(parts_.begin(), parts_.end(),
+                     [](const Part& part) { return part.graph != nullptr; });
+}
+
+Report PlanRun::MakeReport() const {
+  Report report{.source = ReportSource::kMeasured,
+                .profile_sha256 = plan_.profile_sha256,
+                .plan_sha256 = PlanSha256(plan_),
+                .mode = HasGraphs() ? "cuda-graph" : "op-by-op",
+                .peak_bytes = arena_.peak_bytes(),
+                .arena_bytes = arena_.highest_end_bytes(),
+                .peak_by_role = arena_.peak_by_role(),
+                .served = arena_.served()};
+  for (std::size_t i = 0; i < profile_.phases.size(); ++i) {
+    report.phases.push_back({.name = profile_.phases[i].name,
+                             .repeat_count = profile_.phases[i].repeat_count,
+                             .prologue = parts_[i * kPartsPerPhase].timeline,
+                             .body = parts_[i * kPartsPerPhase + 1].timeline,
+                             .epilogue = parts_[i * kPartsPerPhase + 2].timeline});
+  }
+  return report;
+}
+
+}  // namespace stint

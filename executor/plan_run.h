@@ -1,0 +1,122 @@
+// One plan on its device: the arena, what is resident where, and the instructions. Internal to
+// executor/; see executor.h for what it is for.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "dispatch/allocator_hook.h"
+#include "dispatch/device_runtime.h"
+#include "dispatch/replay.h"
+#include "executor/arena.h"
+#include "executor/executor.h"
+#include "executor/values.h"
+
+namespace stint {
+
+/// What one pass over the plan is for.
+struct Pass {
+  std::int64_t iteration = 0;  // Moves random numbers.
+  bool use_graphs = false;     // Capture parts where possible, launch them from then on.
+  bool gives_results = false;  // To on_result.
+  bool times_instructions = false;
+};
+
+/// Holds the arena while it lives. Order of use: Load, then Iterate as often as needed.
+class PlanRun {
+ public:
+  /// The arguments must outlive it. @throws InputError as Execute does.
+  PlanRun(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
+          const ExecuteOptions& options);
+  ~PlanRun();
+  PlanRun(const PlanRun&) = delete;
+  PlanRun& operator=(const PlanRun&) = delete;
+
+  /// Gives each persistent buffer the value it has before the first iteration.
+  void Load(const LoadValue& load);
+
+  /// All phases once. Memory is measured in each pass that issues op by op.
+  void Iterate(const Pass& pass);
+
+  /// Whether any part of the plan is a graph now.
+  bool HasGraphs() const;
+
+  /// What was measured of memory; the caller adds the times of iterations.
+  Report MakeReport() const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  /// Prologue, body or epilogue of one phase.
+  struct Part {
+    const std::vector<Instruction>* instructions = nullptr;
+    std::int64_t repeat_count = 1;
+    bool can_be_graph = false;  // Moves nothing, draws no random numbers.
+    Timeline timeline{};
+    std::unique_ptr<DeviceGraph> graph{};
+    std::vector<std::int64_t> offsets_after{};  // Once captured: offsets_ after the part,
+    Arena::Account account_after{};             // and the arena's account.
+  };
+  struct ScopedDeviceMemory {
+    DeviceRuntime& runtime;
+    void* data;
+    ~ScopedDeviceMemory() { runtime.Free(data); }
+  };
+  /// Workspaces must be given back while the arena still stands.
+  struct ScopedWorkspaces {
+    DeviceRuntime& runtime;
+    explicit ScopedWorkspaces(DeviceRuntime& r) : runtime(r) { runtime.ReleaseLibraryWorkspaces(); }
+    ~ScopedWorkspaces() { runtime.ReleaseLibraryWorkspaces(); }
+  };
+
+  std::vector<PlannedWorkspace> FindWorkspaces() const;
+  void FindFinalOps();
+  void FindHostPlaces();
+  void AddPart(const std::vector<Instruction>& instructions, std::int64_t repeat_count);
+  void RunPart(Part& part, const Pass& pass);
+  bool LaunchAsGraph(Part& part, const Pass& pass);
+  void IssueAll(Part& part, const Pass& pass, bool is_recorded);
+  std::vector<std::int64_t> Issue(const Instruction& instruction, const Pass& pass);
+  std::vector<std::int64_t> Compute(const Instruction& compute, std::int64_t iteration);
+  void KeepOutput(const Instruction& compute, BufferId id, void* data);
+  void PoisonDeadRequests(const Instruction& compute);
+  void Move(const Instruction& move, const Pass& pass);
+  void Begin(BufferId id, std::int64_t offset_bytes);
+  void End(BufferId id, const Pass& pass);
+  void GiveResult(BufferId id);
+  void GiveFinalResults();
+  void AddProgress(std::int64_t instruction_count);
+  void* AddressOf(BufferId id);
+  std::vector<PlannedRequest> PlannedRequestsOf(const Instruction& compute) const;
+
+  const Profile& profile_;
+  const Plan& plan_;
+  DeviceRuntime& runtime_;
+  const ExecuteOptions& options_;
+
+  OpTable ops_;
+  BufferShapes shapes_;
+  std::vector<OpId> final_ops_;               // By buffer: the last op that creates or writes it.
+  std::vector<bool> is_written_;              // By buffer: in place.
+  std::vector<bool> is_final_;                // By buffer: its final op has run in this pass.
+  std::vector<std::int64_t> offsets_;         // By buffer: of its residence; -1 if it has none.
+  std::vector<std::vector<std::byte>> host_;  // By buffer: content of those that live on the host.
+  std::vector<std::int64_t> host_offsets_;    // By buffer: of its copy in the host pool; -1: none.
+  std::vector<std::byte> host_pool_;
+
+  ScopedDeviceMemory memory_;
+  Arena arena_;
+  ScopedAllocatorListener listening_;
+  ScopedWorkspaces workspaces_;
+  std::vector<Part> parts_;  // Prologue, body, epilogue of each phase.
+
+  Clock::time_point phase_start_{};
+  std::int64_t done_count_ = 0;   // Instructions, for progress.
+  std::int64_t total_count_ = 0;  //
+};
+
+}  // namespace stint

@@ -1,0 +1,153 @@
+// What the CUDA half of the runtime and the executor promise; skipped on machines without a card.
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <memory>
+
+#include "dispatch/allocator_hook.h"
+#include "dispatch/device_runtime.h"
+#include "executor/verify.h"
+#include "ir/errors.h"
+#include "simulator/simulator.h"
+#include "tests/executor/small_training.h"
+#include "tests/support/plan_builder.h"
+
+namespace stint {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+class CudaTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    try {
+      runtime_ = MakeDeviceRuntime("cuda");
+    } catch (const InputError& error) {
+      GTEST_SKIP() << error.what();
+    }
+  }
+
+  std::unique_ptr<DeviceRuntime> runtime_;
+};
+
+/// Declines all requests and counts them.
+class CountingListener final : public AllocatorListener {
+ public:
+  void* OnRequest(std::int64_t size_bytes) noexcept override {
+    requests.push_back(size_bytes);
+    return nullptr;
+  }
+  void OnServedNatively(void* /*data*/, std::int64_t /*size_bytes*/) noexcept override {}
+  void OnFree(void* /*data*/) noexcept override { ++free_count; }
+
+  std::vector<std::int64_t> requests{};
+  int free_count = 0;
+};
+
+TEST_F(CudaTest, TheListenerSeesRequestsAndFrees) {
+  CountingListener listener;
+  const ScopedAllocatorListener listening(DeviceKind::kCuda, listener);
+  at::Tensor tensor = at::empty({100}, at::kCUDA);
+  tensor.reset();
+
+  EXPECT_THAT(listener.requests, ElementsAre(400));
+  EXPECT_EQ(listener.free_count, 1);
+}
+
+TEST_F(CudaTest, CopiesAndFillsMemory) {
+  std::array<unsigned char, 1000> host{};
+  void* data = runtime_->Allocate(1000);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(data) % 512, 0U);
+  runtime_->Fill(data, 7, 1000);
+  runtime_->CopyToHost(host.data(), data, 1000);
+  EXPECT_THAT(host, testing::Each(7));
+  runtime_->Free(data);
+}
+
+TEST_F(CudaTest, FillsWithRandomNumbersFromZeroToOne) {
+  for (const auto& [name, dtype] :
+       {std::pair("float32", at::kFloat), std::pair("float16", at::kHalf),
+        std::pair("bfloat16", at::kBFloat16)}) {
+    const at::Tensor tensor = at::full({100000}, -1, at::TensorOptions(dtype).device(at::kCUDA));
+    runtime_->FillRandom(tensor.mutable_data_ptr(), name,
+                         static_cast<std::int64_t>(tensor.nbytes()), /*seed=*/7);
+    const at::Tensor values = tensor.to(at::kDouble);
+    EXPECT_GE(values.min().item<double>(), 0) << name;
+    EXPECT_LT(values.max().item<double>(), 1) << name;
+    EXPECT_NEAR(values.mean().item<double>(), 0.5, 0.01) << name;
+  }
+}
+
+TEST_F(CudaTest, SaysThatMemoryIsShortAndGoesOn) {
+  EXPECT_THROW(runtime_->Allocate(std::int64_t{1} << 50), InputError);
+  runtime_->Free(runtime_->Allocate(1 << 20));
+}
+
+TEST_F(CudaTest, AGraphDoesWhatWasIssued) {
+  const at::Tensor tensor = at::zeros({16}, at::kCUDA);
+  const auto graph = runtime_->CaptureGraph([&] { tensor.add_(1); });
+  EXPECT_EQ(graph->NodeCount(), 1);
+  EXPECT_EQ(tensor.sum().item<float>(), 0);
+  graph->Launch();
+  graph->Launch();
+  EXPECT_EQ(tensor.sum().item<float>(), 32);
+}
+
+TEST_F(CudaTest, AnErrorWhileAGraphIsCapturedLeavesTheStreamUsable) {
+  EXPECT_THROW(runtime_->CaptureGraph([] { throw std::runtime_error("no"); }), std::runtime_error);
+  EXPECT_EQ(at::ones({4}, at::kCUDA).sum().item<float>(), 4);
+}
+
+TEST_F(CudaTest, DescribesTheCard) {
+  const Device device = runtime_->Describe();
+
+  EXPECT_EQ(device.kind, DeviceKind::kCuda);
+  EXPECT_GT(device.overhead_bytes, 50 << 20);
+  EXPECT_LT(device.overhead_bytes, device.memory_bytes);
+  EXPECT_GT(device.graph_node_bytes, 0);
+  EXPECT_LT(device.graph_node_bytes, 64 << 10);
+  ASSERT_GE(device.copy_times.size(), 5U);
+  for (const CopyTime& time : device.copy_times) {
+    EXPECT_GT(time.to_host_ns, 0);
+    EXPECT_GE(time.both_ns * 11 / 10, std::max(time.to_host_ns, time.to_device_ns));
+  }
+}
+
+TEST_F(CudaTest, APlannedGraphEqualsTheUnplannedRunBitForBit) {
+  const Program program = SmallTraining();
+  const Profile profile = CaptureOn(program, *runtime_);
+  const Plan plan = KeepAllPlan(profile);
+  const Results expected = RunUnplanned(program, *runtime_, NamedValues());
+
+  const Report report =
+      ExecuteAndVerify(profile, plan, *runtime_, NamedValues(), expected, {.iteration_count = 3});
+
+  EXPECT_EQ(report.mode, "cuda-graph");
+  EXPECT_THAT(report.verification->differing, IsEmpty());
+  EXPECT_EQ(report.verification->weight_count, 6);
+  EXPECT_THAT(report.served.foreign, IsEmpty());
+  EXPECT_EQ(report.served.mismatch_count, 0);
+  EXPECT_EQ(report.arena_bytes, plan.arena_bytes);
+  EXPECT_EQ(FirstMemoryDifference(Simulate(profile, plan), report), "");
+  EXPECT_GT(report.process_bytes, plan.arena_bytes);
+}
+
+TEST_F(CudaTest, OpByOpGivesTheSameResultsWithPoison) {
+  const Program program = SmallTraining(/*repeat_count=*/1);
+  const Profile profile = CaptureOn(program, *runtime_);
+  const Results expected = RunUnplanned(program, *runtime_, NamedValues());
+
+  const Report report =
+      ExecuteAndVerify(profile, KeepAllPlan(profile), *runtime_, NamedValues(), expected,
+                       {.iteration_count = 1, .use_graph = false, .poison = true});
+
+  EXPECT_EQ(report.mode, "op-by-op");
+  EXPECT_THAT(report.verification->differing, IsEmpty());
+  EXPECT_THAT(report.served.foreign, IsEmpty());
+}
+
+}  // namespace
+}  // namespace stint
