@@ -1,0 +1,258 @@
+// stint plan: profile + budget -> plan.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "cli/artifacts.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/progress.h"
+#include "ir/errors.h"
+#include "ir/units.h"
+#include "planner/make_plan.h"
+
+namespace stint {
+namespace {
+
+constexpr char kExamples[] = R"(Examples:
+  stint plan --profile profile.json --budget 8GiB --output plan.json
+  stint plan --profile profile.json --activation-budget 70% --work-limit 200000 --output plan.json
+  stint plan --profile profile.json --budget none --solver keep-all --output keep_all.json
+  stint plan --profile profile.json --budget 8GiB --output plan.json --json | jq .overhead_percent
+
+The budget is device memory of the whole process. An activation budget of 70 % allows what no plan
+can avoid (overhead of the device, persistent buffers) and 70 % of the rest of the keep-all peak.
+Ctrl-C returns the best plan so far. Exit 3: nothing can fit (the line says how much would);
+exit 4: no plan was found, and no proof that there is none.)";
+
+struct PlanFlags {
+  std::string profile{};
+  std::string budget{};
+  std::string activation_budget{};
+  std::string solver = "greedy";
+  double time_limit_s = 60;
+  std::int64_t work_limit = 0;
+  std::int64_t seed = 0;
+  std::string output = "-";
+  bool is_json = false;
+};
+
+/// Reads "70%" or "62.5 %" as a share of 1.
+double ParsePercent(const std::string& text, const std::string& flag) {
+  std::size_t end = 0;
+  double percent = 0;
+  try {
+    percent = std::stod(text, &end);
+  } catch (const std::exception&) {
+    throw InputError(flag, fmt::format("'{}' is no percentage, such as 70%", text));
+  }
+  const std::string suffix = text.substr(end);
+  if (suffix != "%" && suffix != " %") {
+    throw InputError(flag, fmt::format("'{}' is no percentage, such as 70%", text));
+  }
+  if (!(percent > 0 && percent <= 100)) {
+    throw InputError(flag, fmt::format("'{}' is not above 0 % and at most 100 %", text));
+  }
+  return percent / 100;
+}
+
+/// Overhead, persistent buffers, and `share` of what the keep-all plan needs beside them.
+std::int64_t ActivationBudget(const Profile& profile, double share) {
+  const PlanAnswer keep_all = MakePlan(profile, {.has_budget = false, .solver = "keep-all"});
+  Check(keep_all.plan.has_value(), "there is a plan that keeps everything");
+  std::int64_t persistent_bytes = 0;
+  for (const Buffer& buffer : profile.buffers) {
+    if (buffer.is_persistent && !buffer.is_host) persistent_bytes += AlignUp(buffer.size_bytes);
+  }
+  const auto activation_bytes = static_cast<double>(keep_all.plan->peak_bytes - persistent_bytes);
+  return OverheadBytes(profile) + persistent_bytes +
+         static_cast<std::int64_t>(std::ceil(share * activation_bytes));
+}
+
+PlanRequest ReadRequest(const PlanFlags& flags, const Profile& profile) {
+  PlanRequest request = {
+      .solver = flags.solver,
+      .options = {
+          .time_limit_s = flags.time_limit_s, .work_limit = flags.work_limit, .seed = flags.seed}};
+  if (!flags.activation_budget.empty()) {
+    const double share = ParsePercent(flags.activation_budget, "--activation-budget");
+    request.budget_bytes = ActivationBudget(profile, share);
+  } else if (flags.budget == "none") {
+    request.has_budget = false;
+  } else {
+    request.budget_bytes = ParseBytes(flags.budget, "--budget");
+    if (request.budget_bytes == 0) throw InputError("--budget", "is zero");
+  }
+  return request;
+}
+
+double Percent(std::int64_t duration_ns, std::int64_t base_ns) {
+  if (base_ns == 0) return 0;
+  return 100 * (static_cast<double>(duration_ns) / static_cast<double>(base_ns) - 1);
+}
+
+std::int64_t CountRecomputes(const Profile& profile, const Plan& plan) {
+  std::int64_t count = 0;
+  for (std::size_t i = 0; i < plan.phases.size(); ++i) {
+    const Phase& phase = profile.phases[i];
+    const auto computes = [](const std::vector<Instruction>& instructions) {
+      return std::ranges::count(instructions, InstructionKind::kCompute, &Instruction::kind);
+    };
+    const auto op_count = static_cast<std::int64_t>(Index(phase.end) - Index(phase.begin));
+    count += computes(plan.phases[i].prologue) + computes(plan.phases[i].epilogue) +
+             phase.repeat_count * (computes(plan.phases[i].body) - op_count);
+  }
+  return count;
+}
+
+/// The line for a "no", without the program's name.
+std::string DescribeNo(const PlanRequest& request, const PlanAnswer& answer) {
+  const bool is_proved = answer.status == SolveStatus::kInfeasible;
+  std::string line = is_proved ? fmt::format("no plan fits {}", ExactBytes(request.budget_bytes))
+                               : fmt::format(
+                                     "{} found no plan within {}, and no proof that none "
+                                     "exists",
+                                     request.solver, ExactBytes(request.budget_bytes));
+  if (answer.min_budget_bytes > 0) {
+    line += fmt::format("; the smallest budget that {} is {}", is_proved ? "works" : "may work",
+                        ExactBytes(answer.min_budget_bytes));
+  }
+  if (!answer.binding.empty()) line += ": " + answer.binding;
+  return line;
+}
+
+const char* StatusWord(SolveStatus status) {
+  switch (status) {
+    case SolveStatus::kOptimal:
+      return "optimal";
+    case SolveStatus::kFeasible:
+      return "feasible";
+    case SolveStatus::kInfeasible:
+      return "infeasible";
+    case SolveStatus::kUnknown:
+      return "unknown";
+  }
+  throw std::logic_error("a status without a word");
+}
+
+void PrintSummary(const Profile& profile, const PlanRequest& request, const PlanAnswer& answer) {
+  nlohmann::ordered_json summary;
+  summary["status"] = StatusWord(answer.status);
+  summary["solver"] = request.solver;
+  if (answer.plan) {
+    const Plan& plan = *answer.plan;
+    summary["budget_bytes"] = plan.budget_bytes;
+    summary["overhead_bytes"] = plan.overhead_bytes;
+    summary["arena_bytes"] = plan.arena_bytes;
+    summary["peak_bytes"] = plan.peak_bytes;
+    summary["keep_all_peak_bytes"] = plan.keep_all_peak_bytes;
+    summary["duration_ns"] = plan.duration_ns;
+    summary["lower_bound_ns"] = plan.lower_bound_ns;
+    summary["overhead_percent"] = Percent(plan.duration_ns, plan.keep_all_duration_ns);
+    summary["recomputed_op_count"] = CountRecomputes(profile, plan);
+  } else {
+    summary["budget_bytes"] = request.budget_bytes;
+    summary["min_budget_bytes"] = answer.min_budget_bytes;
+    summary["binding"] = answer.binding;
+  }
+  fmt::print("{}\n", summary.dump(2));
+}
+
+void SaySummary(const Profile& profile, const Plan& plan) {
+  fmt::print(
+      stderr,
+      "{}: arena {} of a budget of {} ({} of it outside the arena), {} if everything is kept\n",
+      plan.solver, FormatBytes(plan.arena_bytes), FormatBytes(plan.budget_bytes),
+      FormatBytes(plan.overhead_bytes), FormatBytes(plan.keep_all_peak_bytes));
+  fmt::print(stderr,
+             "{}: {} an iteration, {} ops recomputed, overhead {:.2f} %, proven >= {:.2f} %\n",
+             plan.solver, FormatDuration(plan.duration_ns), CountRecomputes(profile, plan),
+             Percent(plan.duration_ns, plan.keep_all_duration_ns),
+             Percent(plan.lower_bound_ns, plan.keep_all_duration_ns));
+}
+
+PlanAnswer Solve(const Profile& profile, PlanRequest request) {
+  const ScopedInterrupt interrupt;
+  Progress progress("planning", "steps");
+  request.options.stop = &interrupt.was_pressed();
+  request.options.on_progress = [&](const SolveProgress& best) {
+    progress.Update(0, 0,
+                    best.duration_ns == 0
+                        ? "no plan yet"
+                        : fmt::format("best so far {}, bound {}", FormatDuration(best.duration_ns),
+                                      FormatDuration(best.lower_bound_ns)));
+  };
+  return MakePlan(profile, request);
+}
+
+ExitCode RunPlanCommand(const PlanFlags& flags) {
+  const auto begin = std::chrono::steady_clock::now();
+  CheckWritable(flags.output, "--output");
+  if (flags.is_json && flags.output == "-") {
+    throw InputError("--json", "needs --output FILE: both would go to standard output");
+  }
+  const Profile profile = ReadProfile(flags.profile);
+  const PlanRequest request = ReadRequest(flags, profile);
+  PlanAnswer answer = Solve(profile, request);
+  if (flags.is_json) PrintSummary(profile, request, answer);
+  if (!answer.plan) {
+    fmt::print(stderr, "stint: --budget: {}\n", DescribeNo(request, answer));
+    return answer.status == SolveStatus::kInfeasible ? ExitCode::kInfeasible : ExitCode::kUnknown;
+  }
+  answer.plan->context = MakeContext(begin);
+  WritePlan(*answer.plan, flags.output);
+  if (!flags.is_json) SaySummary(profile, *answer.plan);
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+void AddPlanCommand(CLI::App& app, ExitCode& exit_code) {
+  const auto flags = std::make_shared<PlanFlags>();
+  CLI::App* command =
+      app.add_subcommand("plan", "Decide what to keep and what to recompute, and where it lies");
+  command->footer(kExamples);
+  command->add_option("--profile", flags->profile, "Profile to plan; - is standard input")
+      ->required()
+      ->type_name("FILE");
+  CLI::Option_group* budget = command->add_option_group("Budget", "One of");
+  budget
+      ->add_option("--budget", flags->budget,
+                   "Device memory of the whole process (512MiB, 8GiB), or none")
+      ->type_name("SIZE");
+  budget
+      ->add_option("--activation-budget", flags->activation_budget,
+                   "The same, as a share of what activations take if everything is kept (70%)")
+      ->type_name("PERCENT");
+  budget->require_option(1);
+  command->add_option("--solver", flags->solver, "greedy or keep-all")
+      ->type_name("NAME")
+      ->capture_default_str();
+  command->add_option("--time-limit", flags->time_limit_s, "Wall clock for the solver")
+      ->type_name("SECONDS")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command
+      ->add_option("--work-limit", flags->work_limit,
+                   "Steps of the solver, for plans that repeat on any machine; 0: none")
+      ->type_name("COUNT")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--seed", flags->seed, "For solvers that draw random numbers")
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--output", flags->output, "Plan to write; - is standard output")
+      ->type_name("FILE")
+      ->capture_default_str();
+  command->add_flag("--json", flags->is_json, "Print the summary, or the no, as JSON");
+  command->callback([flags, &exit_code] { exit_code = RunPlanCommand(*flags); });
+}
+
+}  // namespace stint
