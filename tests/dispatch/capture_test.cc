@@ -22,18 +22,9 @@ using fixtures::Capture;
 using fixtures::FindBuffer;
 using fixtures::FindOp;
 using fixtures::OnePhase;
+using fixtures::Refusal;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-/// Runs `program` under capture and returns what it is refused with.
-std::string Refusal(const Program& program) {
-  try {
-    Capture(program);
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "accepted";
-}
 
 at::Tensor Input(ProgramHost& host, const std::vector<std::int64_t>& sizes = {4, 4}) {
   return host.Persistent("x", BufferRole::kInput, sizes, at::kFloat);

@@ -26,17 +26,9 @@ using fixtures::FindOp;
 using fixtures::OnePhase;
 using fixtures::OrdinaryOps;
 using fixtures::RecordedOps;
+using fixtures::Refusal;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-std::string Refusal(const Program& program) {
-  try {
-    Capture(program);
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "accepted";
-}
 
 at::Tensor Input(ProgramHost& host, const std::vector<std::int64_t>& sizes = {4, 4}) {
   return host.Persistent("x", BufferRole::kInput, sizes, at::kFloat);

@@ -11,6 +11,7 @@
 #include "dispatch/op_call.h"
 #include "dispatch/op_handler.h"
 #include "dispatch/scope.h"
+#include "ir/errors.h"
 
 namespace stint::fixtures {
 namespace {
@@ -207,6 +208,15 @@ const Op& FindOp(const Profile& profile, const std::string& name) {
   }
   if (found == nullptr) throw std::out_of_range("no op " + name);
   return *found;
+}
+
+std::string Refusal(const Program& program) {
+  try {
+    Capture(program);
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "accepted";
 }
 
 }  // namespace stint::fixtures

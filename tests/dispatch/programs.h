@@ -60,4 +60,7 @@ const Buffer& FindBuffer(const Profile& profile, const std::string& name, Buffer
 /// @throws std::out_of_range if there is none or more than one.
 const Op& FindOp(const Profile& profile, const std::string& name);
 
+/// Runs `program` under capture and returns what it is refused with; "accepted" if it is not.
+std::string Refusal(const Program& program);
+
 }  // namespace stint::fixtures
