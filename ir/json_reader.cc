@@ -94,6 +94,8 @@ JsonReader::JsonReader(std::string_view text, std::string where) : where_(std::m
   // The library would take it for the end of the text.
   const std::size_t zero = text.find('\0');
   if (zero != std::string_view::npos) FailSyntax(text, zero, where_, "a zero byte");
+  // The library words this differently from version to version.
+  if (text.empty()) FailSyntax(text, 0, where_, "the text is empty");
   Tokenizer tokenizer(text, *this);
   Json::sax_parse(text, &tokenizer);
 }

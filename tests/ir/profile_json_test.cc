@@ -131,9 +131,7 @@ TEST(ProfileJsonTest, RefusesValuesOfAnotherKind) {
 }
 
 TEST(ProfileJsonTest, NamesLineAndByteOfWhatIsNoJson) {
-  EXPECT_EQ(RefusalOf(""),
-            "p.json: is not JSON at line 1, byte 0: syntax error while parsing value - "
-            "unexpected end of input; expected '[', '{', or a literal");
+  EXPECT_EQ(RefusalOf(""), "p.json: is not JSON at line 1, byte 0: the text is empty");
   EXPECT_EQ(RefusalOf("{\"schema\": \"stint.profile/1\",\n\"workload\" 3}"),
             "p.json: is not JSON at line 2, byte 41: syntax error while parsing object "
             "separator - unexpected number literal; expected ':'");
