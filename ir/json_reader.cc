@@ -181,4 +181,14 @@ std::string JsonReader::String() {
   return std::get<std::string>(Take());
 }
 
+void JsonReader::Skip() {
+  std::int64_t depth = 0;  // A loop: hostile text may be nested deeper than the stack.
+  do {
+    const Token token = Take();
+    const auto* kind = std::get_if<JsonKind>(&token);
+    if (kind != nullptr && *kind != JsonKind::kNull) ++depth;
+    if (std::holds_alternative<End>(token)) --depth;
+  } while (depth > 0);
+}
+
 }  // namespace stint

@@ -28,6 +28,7 @@ class JsonReader {
   std::int64_t Integer();                       // In the range of int64.
   double Double();                              // Also the words "inf", "-inf" and "nan".
   std::string String();
+  void Skip();  // Any value, with all that is in it.
 
   /// Calls `on_key(key)` for each member, with the reader at its value, which it must read.
   template <typename OnKey>
