@@ -14,8 +14,10 @@ void AddPlanCommand(CLI::App& app, ExitCode& exit_code);
 void AddSimulateCommand(CLI::App& app, ExitCode& exit_code);
 void AddRunCommand(CLI::App& app, ExitCode& exit_code);
 void AddReportCommand(CLI::App& app, ExitCode& exit_code);
+void AddImportCommand(CLI::App& app, ExitCode& exit_code);
+void AddBenchSolversCommand(CLI::App& app, ExitCode& exit_code);
 
-/// Adds what this build has: everything, or without LibTorch plan, simulate and report.
+/// Adds what this build has: everything, or without LibTorch all but profile and run.
 void AddCommands(CLI::App& app, ExitCode& exit_code);
 
 /// "stint 0.1.0 (4f2a1c9), torch 2.11.0"; without LibTorch only the first half.

@@ -18,6 +18,8 @@ void AddCommands(CLI::App& app, ExitCode& exit_code) {
   AddPlanCommand(app, exit_code);
   AddSimulateCommand(app, exit_code);
   AddReportCommand(app, exit_code);
+  AddImportCommand(app, exit_code);
+  AddBenchSolversCommand(app, exit_code);
 }
 
 std::string VersionText() { return kStintVersion; }

@@ -23,6 +23,8 @@ void AddCommands(CLI::App& app, ExitCode& exit_code) {
   AddSimulateCommand(app, exit_code);
   AddRunCommand(app, exit_code);
   AddReportCommand(app, exit_code);
+  AddImportCommand(app, exit_code);
+  AddBenchSolversCommand(app, exit_code);
 }
 
 std::string VersionText() { return std::string(kStintVersion) + ", torch " TORCH_VERSION; }

@@ -3,7 +3,6 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -11,6 +10,7 @@
 #include <string>
 
 #include "cli/artifacts.h"
+#include "cli/budget.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
@@ -43,38 +43,6 @@ struct PlanFlags {
   std::string output = "-";
   bool is_json = false;
 };
-
-/// Reads "70%" or "62.5 %" as a share of 1.
-double ParsePercent(const std::string& text, const std::string& flag) {
-  std::size_t end = 0;
-  double percent = 0;
-  try {
-    percent = std::stod(text, &end);
-  } catch (const std::exception&) {
-    throw InputError(flag, fmt::format("'{}' is no percentage, such as 70%", text));
-  }
-  const std::string suffix = text.substr(end);
-  if (suffix != "%" && suffix != " %") {
-    throw InputError(flag, fmt::format("'{}' is no percentage, such as 70%", text));
-  }
-  if (!(percent > 0 && percent <= 100)) {
-    throw InputError(flag, fmt::format("'{}' is not above 0 % and at most 100 %", text));
-  }
-  return percent / 100;
-}
-
-/// Overhead, persistent buffers, and `share` of what the keep-all plan needs beside them.
-std::int64_t ActivationBudget(const Profile& profile, double share) {
-  const PlanAnswer keep_all = MakePlan(profile, {.has_budget = false, .solver = "keep-all"});
-  Check(keep_all.plan.has_value(), "there is a plan that keeps everything");
-  std::int64_t persistent_bytes = 0;
-  for (const Buffer& buffer : profile.buffers) {
-    if (buffer.is_persistent && !buffer.is_host) persistent_bytes += AlignUp(buffer.size_bytes);
-  }
-  const auto activation_bytes = static_cast<double>(keep_all.plan->peak_bytes - persistent_bytes);
-  return OverheadBytes(profile) + persistent_bytes +
-         static_cast<std::int64_t>(std::ceil(share * activation_bytes));
-}
 
 PlanRequest ReadRequest(const PlanFlags& flags, const Profile& profile) {
   PlanRequest request = {

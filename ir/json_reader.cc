@@ -185,6 +185,8 @@ void JsonReader::Skip() {
   std::int64_t depth = 0;  // A loop: hostile text may be nested deeper than the stack.
   do {
     const Token token = Take();
+    // The text may not have been read beyond it.
+    if (const auto* unfit = std::get_if<UnfitNumber>(&token)) Fail(unfit->fact);
     const auto* kind = std::get_if<JsonKind>(&token);
     if (kind != nullptr && *kind != JsonKind::kNull) ++depth;
     if (std::holds_alternative<End>(token)) --depth;

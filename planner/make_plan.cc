@@ -47,7 +47,7 @@ PlacedSchedule SolveAndPlace(const Profile& profile, const Program& program,
     placed.arena = PlaceInArena(profile, program, *placed.result.schedule);
     Check(placed.arena.peak_bytes == placed.result.peak_bytes,
           "the packer's load is the schedule's peak");
-    if (placed.arena.arena_bytes <= arena_limit_bytes) {
+    if (placed.arena.arena_bytes <= arena_limit_bytes || !request.limits_arena) {
       return placed;
     }
     // What was lost between the blocks comes off the solver's budget. Only half of it at first:
@@ -73,24 +73,25 @@ PlacedSchedule SolveAndPlace(const Profile& profile, const Program& program,
 
 Plan MakePlanOf(const Profile& profile, const Program& program, const PlanRequest& request,
                 PlacedSchedule placed, std::int64_t overhead_bytes) {
+  const std::int64_t used_bytes = overhead_bytes + placed.arena.arena_bytes;
   const ScheduleTotals keep_all = Measure(profile, program, KeepAllSchedule(profile, program));
-  Plan plan{.profile_sha256 = ProfileSha256(profile),
-            .solver = request.solver,
-            .seed = request.options.seed,
-            .status = placed.result.status == SolveStatus::kOptimal ? PlanStatus::kOptimal
-                                                                    : PlanStatus::kFeasible,
-            .budget_bytes = request.has_budget ? request.budget_bytes
-                                               : overhead_bytes + placed.arena.arena_bytes,
-            .overhead_bytes = overhead_bytes,
-            .arena_bytes = placed.arena.arena_bytes,
-            .peak_bytes = placed.arena.peak_bytes,
-            .duration_ns = placed.result.duration_ns,
-            .keep_all_duration_ns = keep_all.duration_ns,
-            .keep_all_peak_bytes = keep_all.peak_bytes,
-            .lower_bound_ns = placed.result.lower_bound_ns,
-            .certificate = placed.result.certificate,
-            .initial = std::move(placed.arena.initial),
-            .phases = std::move(placed.result.schedule->phases)};
+  Plan plan{
+      .profile_sha256 = ProfileSha256(profile),
+      .solver = request.solver,
+      .seed = request.options.seed,
+      .status = placed.result.status == SolveStatus::kOptimal ? PlanStatus::kOptimal
+                                                              : PlanStatus::kFeasible,
+      .budget_bytes = request.has_budget ? std::max(request.budget_bytes, used_bytes) : used_bytes,
+      .overhead_bytes = overhead_bytes,
+      .arena_bytes = placed.arena.arena_bytes,
+      .peak_bytes = placed.arena.peak_bytes,
+      .duration_ns = placed.result.duration_ns,
+      .keep_all_duration_ns = keep_all.duration_ns,
+      .keep_all_peak_bytes = keep_all.peak_bytes,
+      .lower_bound_ns = placed.result.lower_bound_ns,
+      .certificate = placed.result.certificate,
+      .initial = std::move(placed.arena.initial),
+      .phases = std::move(placed.result.schedule->phases)};
   return plan;
 }
 

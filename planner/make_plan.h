@@ -16,6 +16,9 @@ struct PlanRequest {
   std::int64_t budget_bytes = 0;  // Device memory of the whole process; > 0. Ignored by keep-all
                                   // without a budget (see below).
   bool has_budget = true;         // False: as much as it takes (the budget becomes what is used).
+  bool limits_arena = true;  // False: the budget is for the bytes live at once, as in the figures
+                             // of planners that give no addresses; the plan's own budget_bytes is
+                             // then what its arena takes, if that is more.
   std::string solver = "greedy";  //
   SolveOptions options{};         // The limits hold for all rounds together.
 };

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdint>
+
 #include "ir/check_plan.h"
 #include "ir/errors.h"
 #include "tests/support/graphs.h"
@@ -55,6 +58,27 @@ TEST(MakePlanTest, TakesTheOverheadOfTheProcessOffTheBudget) {
   EXPECT_EQ(too_little.min_budget_bytes, needed_bytes);
   EXPECT_THAT(too_little.binding, HasSubstr("op 1 (test::B)"));
   EXPECT_THAT(too_little.binding, HasSubstr("10.1 KiB lie outside the arena"));
+}
+
+TEST(MakePlanTest, CanLimitTheLiveBytesInsteadOfTheArena) {
+  int plan_count = 0;
+  for (std::uint32_t seed = 0; seed < 200; ++seed) {
+    const Profile profile = fixtures::RandomProfile(seed);
+    const std::int64_t peak_bytes =
+        MakePlan(profile, {.has_budget = false, .solver = "keep-all"}).plan->peak_bytes;
+    const std::int64_t budget_bytes = OverheadBytes(profile) + peak_bytes * 7 / 10;
+
+    const PlanAnswer answer = MakePlan(
+        profile,
+        {.budget_bytes = budget_bytes, .limits_arena = false, .options = {.work_limit = 1000}});
+
+    if (!answer.plan) continue;
+    EXPECT_LE(answer.plan->peak_bytes + answer.plan->overhead_bytes, budget_bytes);
+    EXPECT_EQ(answer.plan->budget_bytes,
+              std::max(budget_bytes, answer.plan->arena_bytes + answer.plan->overhead_bytes));
+    ++plan_count;
+  }
+  EXPECT_GT(plan_count, 0);
 }
 
 TEST(MakePlanTest, RefusesABudgetBelowTheOverhead) {

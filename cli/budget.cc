@@ -1,0 +1,44 @@
+#include "cli/budget.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "ir/errors.h"
+#include "ir/quoted.h"
+#include "ir/units.h"
+#include "planner/make_plan.h"
+
+namespace stint {
+
+double ParsePercent(const std::string& text, const std::string& flag) {
+  std::size_t end = 0;
+  double percent = 0;
+  try {
+    percent = std::stod(text, &end);
+  } catch (const std::exception&) {
+    throw InputError(flag, fmt::format("'{}' is no percentage, such as 70%", Quoted(text)));
+  }
+  const std::string suffix = text.substr(end);
+  if (suffix != "%" && suffix != " %") {
+    throw InputError(flag, fmt::format("'{}' is no percentage, such as 70%", Quoted(text)));
+  }
+  if (!(percent > 0 && percent <= 100)) {
+    throw InputError(flag, fmt::format("'{}' is not above 0 % and at most 100 %", Quoted(text)));
+  }
+  return percent / 100;
+}
+
+std::int64_t ActivationBudget(const Profile& profile, double share) {
+  const PlanAnswer keep_all = MakePlan(profile, {.has_budget = false, .solver = "keep-all"});
+  Check(keep_all.plan.has_value(), "there is a plan that keeps everything");
+  std::int64_t persistent_bytes = 0;
+  for (const Buffer& buffer : profile.buffers) {
+    if (buffer.is_persistent && !buffer.is_host) persistent_bytes += AlignUp(buffer.size_bytes);
+  }
+  const auto activation_bytes = static_cast<double>(keep_all.plan->peak_bytes - persistent_bytes);
+  return OverheadBytes(profile) + persistent_bytes +
+         static_cast<std::int64_t>(std::ceil(share * activation_bytes));
+}
+
+}  // namespace stint

@@ -1,0 +1,19 @@
+// Budgets as people write them on the command line.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "ir/profile.h"
+
+namespace stint {
+
+/// Reads "70%" or "62.5 %" as a share of 1.
+/// @throws InputError naming `flag` unless it is above 0 % and at most 100 %.
+double ParsePercent(const std::string& text, const std::string& flag);
+
+/// Device memory of the whole process that allows what no plan can avoid (overhead of the device,
+/// persistent buffers) and `share` of what the keep-all plan needs beside them.
+std::int64_t ActivationBudget(const Profile& profile, double share);
+
+}  // namespace stint
