@@ -1,13 +1,16 @@
 // stint plan: profile + budget -> plan.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cli/artifacts.h"
 #include "cli/budget.h"
@@ -25,11 +28,13 @@ constexpr char kExamples[] = R"(Examples:
   stint plan --profile profile.json --budget 8GiB --output plan.json
   stint plan --profile profile.json --activation-budget 70% --work-limit 200000 --output plan.json
   stint plan --profile profile.json --budget none --solver keep-all --output keep_all.json
+  stint plan --profile profile.json --budget 8GiB --gap 0.5 --time-limit 600 --output plan.json
   stint plan --profile profile.json --budget 8GiB --output plan.json --json | jq .overhead_percent
 
 The budget is device memory of the whole process. An activation budget of 70 % allows what no plan
 can avoid (overhead of the device, persistent buffers) and 70 % of the rest of the keep-all peak.
-Ctrl-C returns the best plan so far. Exit 3: nothing can fit (the line says how much would);
+Planning ends with a proof that no plan is faster, at the gap, at a limit, or with Ctrl-C, and gives
+the best plan so far; a work limit gives the same plan on any machine. Exit 3: nothing can fit (the line says how much would);
 exit 4: no plan was found, and no proof that there is none.)";
 
 struct PlanFlags {
@@ -37,6 +42,7 @@ struct PlanFlags {
   std::string budget{};
   std::string activation_budget{};
   std::string solver = "greedy";
+  double gap_points = 0;
   double time_limit_s = 60;
   std::int64_t work_limit = 0;
   std::int64_t seed = 0;
@@ -45,10 +51,12 @@ struct PlanFlags {
 };
 
 PlanRequest ReadRequest(const PlanFlags& flags, const Profile& profile) {
-  PlanRequest request = {
-      .solver = flags.solver,
-      .options = {
-          .time_limit_s = flags.time_limit_s, .work_limit = flags.work_limit, .seed = flags.seed}};
+  if (std::isnan(flags.gap_points)) throw InputError("--gap", "is no number");
+  PlanRequest request = {.solver = flags.solver,
+                         .options = {.time_limit_s = flags.time_limit_s,
+                                     .work_limit = flags.work_limit,
+                                     .gap = flags.gap_points / 100,
+                                     .seed = flags.seed}};
   if (!flags.activation_budget.empty()) {
     const double share = ParsePercent(flags.activation_budget, "--activation-budget");
     request.budget_bytes = ActivationBudget(profile, share);
@@ -124,6 +132,9 @@ void PrintSummary(const Profile& profile, const PlanRequest& request, const Plan
     summary["duration_ns"] = plan.duration_ns;
     summary["lower_bound_ns"] = plan.lower_bound_ns;
     summary["overhead_percent"] = Percent(plan.duration_ns, plan.keep_all_duration_ns);
+    summary["bound_percent"] = Percent(plan.lower_bound_ns, plan.keep_all_duration_ns);
+    summary["plan_class"] = plan.certificate.plan_class;
+    summary["solver_parts"] = plan.solver_parts;
     summary["recomputed_op_count"] = CountRecomputes(profile, plan);
   } else {
     summary["budget_bytes"] = request.budget_bytes;
@@ -139,23 +150,33 @@ void SaySummary(const Profile& profile, const Plan& plan) {
       "{}: arena {} of a budget of {} ({} of it outside the arena), {} if everything is kept\n",
       plan.solver, FormatBytes(plan.arena_bytes), FormatBytes(plan.budget_bytes),
       FormatBytes(plan.overhead_bytes), FormatBytes(plan.keep_all_peak_bytes));
+  const double overhead_percent = Percent(plan.duration_ns, plan.keep_all_duration_ns);
+  const double bound_percent = Percent(plan.lower_bound_ns, plan.keep_all_duration_ns);
   fmt::print(stderr,
-             "{}: {} an iteration, {} ops recomputed, overhead {:.2f} %, proven >= {:.2f} %\n",
+             "{}: {} an iteration, {} ops recomputed, overhead {:.2f} %, proven >= {:.2f} %, gap "
+             "{:.2f}\n",
              plan.solver, FormatDuration(plan.duration_ns), CountRecomputes(profile, plan),
-             Percent(plan.duration_ns, plan.keep_all_duration_ns),
-             Percent(plan.lower_bound_ns, plan.keep_all_duration_ns));
+             overhead_percent, bound_percent, overhead_percent - bound_percent);
+  fmt::print(stderr, "{}: ran {}\n", plan.solver, fmt::join(plan.solver_parts, ", "));
+}
+
+/// "overhead 6.35 %  proven >= 6.01 %  gap 0.34".
+std::string DescribeProgress(const SolveProgress& best, std::int64_t keep_all_ns) {
+  const double bound_percent = Percent(best.lower_bound_ns, keep_all_ns);
+  if (best.duration_ns == 0) return fmt::format("no plan yet  proven >= {:.2f} %", bound_percent);
+  const double overhead_percent = Percent(best.duration_ns, keep_all_ns);
+  return fmt::format("overhead {:.2f} %  proven >= {:.2f} %  gap {:.2f}", overhead_percent,
+                     bound_percent, overhead_percent - bound_percent);
 }
 
 PlanAnswer Solve(const Profile& profile, PlanRequest request) {
   const ScopedInterrupt interrupt;
+  const std::int64_t keep_all_ns = KeepAllDurationNs(profile);
   Progress progress("planning", "steps");
+  progress.Update(0, 0, "no plan yet");
   request.options.stop = &interrupt.was_pressed();
   request.options.on_progress = [&](const SolveProgress& best) {
-    progress.Update(0, 0,
-                    best.duration_ns == 0
-                        ? "no plan yet"
-                        : fmt::format("best so far {}, bound {}", FormatDuration(best.duration_ns),
-                                      FormatDuration(best.lower_bound_ns)));
+    progress.Update(0, 0, DescribeProgress(best, keep_all_ns));
   };
   return MakePlan(profile, request);
 }
@@ -180,6 +201,13 @@ ExitCode RunPlanCommand(const PlanFlags& flags) {
   return ExitCode::kDone;
 }
 
+/// The names in the registry.
+std::string SolverHelp() {
+  std::vector<std::string> names{};
+  for (const std::unique_ptr<Solver>& solver : AllSolvers()) names.push_back(solver->Name());
+  return fmt::format("One of {}", fmt::join(names, ", "));
+}
+
 }  // namespace
 
 void AddPlanCommand(CLI::App& app, ExitCode& exit_code) {
@@ -200,8 +228,14 @@ void AddPlanCommand(CLI::App& app, ExitCode& exit_code) {
                    "The same, as a share of what activations take if everything is kept (70%)")
       ->type_name("PERCENT");
   budget->require_option(1);
-  command->add_option("--solver", flags->solver, "greedy or keep-all")
+  command->add_option("--solver", flags->solver, SolverHelp())
       ->type_name("NAME")
+      ->capture_default_str();
+  command
+      ->add_option("--gap", flags->gap_points,
+                   "Stop once overhead and bound are within so many percentage points")
+      ->type_name("POINTS")
+      ->check(CLI::Range(0.0, 1e6))
       ->capture_default_str();
   command->add_option("--time-limit", flags->time_limit_s, "Wall clock for the solver")
       ->type_name("SECONDS")

@@ -2,9 +2,12 @@
 // has taken two seconds; the line is gone when the work is done.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <mutex>
 #include <string>
+#include <thread>
 
 namespace stint {
 
@@ -21,7 +24,8 @@ struct ProgressState {
 /// "running  [######------]  50 %  12000 of 24000 instructions  400 instructions/s  30.0 s left".
 std::string FormatProgress(const ProgressState& state);
 
-/// The line on the terminal; clears itself at the end of its life.
+/// The line on the terminal; clears itself at the end of its life. A thread of its own redraws it,
+/// so that the clock goes on while the work has nothing to say.
 class Progress {
  public:
   Progress(std::string what, std::string unit);
@@ -29,17 +33,20 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// Redraws at most ten times a second.
+  /// What the line says from now on.
   void Update(std::int64_t done_count, std::int64_t total_count, std::string note = "");
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  ProgressState state_{};
+  void RedrawUntilTheEnd();
+
   const Clock::time_point begin_ = Clock::now();
-  Clock::time_point next_draw_ = begin_ + std::chrono::seconds(2);
-  const bool is_terminal_;
-  bool is_drawn_ = false;
+  std::mutex mutex_{};
+  ProgressState state_{};    // Guarded.
+  bool is_updated_ = false;  // Guarded: there is something to say.
+  std::atomic<bool> is_over_ = false;
+  std::thread redrawer_{};  // Only on a terminal.
 };
 
 }  // namespace stint

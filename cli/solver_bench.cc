@@ -23,16 +23,6 @@ double PercentAbove(std::int64_t duration_ns, std::int64_t base_ns) {
   return 100 * (static_cast<double>(duration_ns) / static_cast<double>(base_ns) - 1);
 }
 
-std::int64_t DurationOfEachOpOnce(const Profile& profile) {
-  std::int64_t duration_ns = 0;
-  for (const Phase& phase : profile.phases) {
-    for (std::size_t op = Index(phase.begin); op < Index(phase.end); ++op) {
-      duration_ns += profile.ops[op].duration_ns * phase.repeat_count;
-    }
-  }
-  return duration_ns;
-}
-
 const char* StatusWord(SolveStatus status) {
   constexpr std::array kWords = {"optimal", "feasible", "infeasible", "unknown"};
   return kWords.at(static_cast<std::size_t>(status));
@@ -148,7 +138,7 @@ BenchRow RunBench(const BenchInstance& instance, const BenchBudget& budget,
                .budget = budget.text,
                .budget_bytes = budget.budget_bytes,
                .solver = solver,
-               .keep_all_duration_ns = DurationOfEachOpOnce(instance.profile)};
+               .keep_all_duration_ns = KeepAllDurationNs(instance.profile)};
   const auto wall_begin = std::chrono::steady_clock::now();
   const std::clock_t cpu_begin = std::clock();
   try {

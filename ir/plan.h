@@ -84,11 +84,13 @@ struct Certificate {
 };
 
 struct Plan {
-  std::string profile_sha256{};     // Of the profile it is made from.
-  std::string solver{};             // Its name in the registry.
-  std::int64_t seed = 0;            //
-  PlanStatus status{};              //
-  std::int64_t budget_bytes = 0;    // Device memory of the whole process.
+  std::string profile_sha256{};             // Of the profile it is made from.
+  std::string solver{};                     // Its name in the registry.
+  std::vector<std::string> solver_parts{};  // What of it ran, in order: "keep-all", "lookahead".
+                                            // One that could not run says so: "milp: no HiGHS".
+  std::int64_t seed = 0;                    //
+  PlanStatus status{};                      //
+  std::int64_t budget_bytes = 0;            // Device memory of the whole process.
   std::int64_t overhead_bytes = 0;  // Of those, what the arena cannot use: context, modules,
                                     // libraries, the instantiated graph.
   std::int64_t arena_bytes = 0;     // Height of the arena: the highest end of any request or

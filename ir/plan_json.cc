@@ -104,6 +104,7 @@ void Describe(Io& io, typename Io::template Noun<Plan>& plan) {
     made_from.Field("budget_bytes", plan.budget_bytes);
     made_from.Field("solver", plan.solver);
     made_from.Field("seed", plan.seed);
+    made_from.Optional("solver_parts", plan.solver_parts);
   });
   io.Field("status", plan.status);
   io.Field("overhead_bytes", plan.overhead_bytes);

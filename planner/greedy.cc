@@ -72,7 +72,8 @@ class Portfolio {
                .lower_bound_ns = bounds.duration_ns,
                .min_budget_bytes = bounds.budget_bytes,
                .binding = bounds.binding,
-               .certificate = bounds.certificate};
+               .certificate = bounds.certificate,
+               .parts = {"keep-all"}};
   }
 
   SolveResult Run() {
@@ -99,13 +100,20 @@ class Portfolio {
       const int limit_count = is_second           ? kRecordedRuleCount
                               : !result_.schedule ? kHopelessCount
                                                   : std::numeric_limits<int>::max();
-      if (result_.status == SolveStatus::kOptimal || work_.IsSpent() ||
-          tried_count >= limit_count) {
+      if (IsCloseEnough() || work_.IsSpent() || tried_count >= limit_count) {
         return;
       }
+      if (result_.parts.back() != "lookahead") result_.parts.push_back("lookahead");
       Try(visit, rule);
       ++tried_count;
     }
+  }
+
+  /// At the proof, or as near to it as was asked for.
+  bool IsCloseEnough() const {
+    return result_.schedule && stint::IsCloseEnough(problem_.profile, options_,
+                                                    {.duration_ns = result_.duration_ns,
+                                                     .lower_bound_ns = result_.lower_bound_ns});
   }
 
   void Try(const Visit& visit, const EvictionRule& rule) {

@@ -15,7 +15,8 @@ class KeepAllSolver : public Solver {
     SolveResult result{.lower_bound_ns = bounds.duration_ns,
                        .min_budget_bytes = bounds.budget_bytes,
                        .binding = bounds.binding,
-                       .certificate = bounds.certificate};
+                       .certificate = bounds.certificate,
+                       .parts = {"keep-all"}};
     Schedule schedule = KeepAllSchedule(problem.profile, program);
     const ScheduleTotals totals = Measure(problem.profile, program, schedule);
     if (totals.peak_bytes <= problem.budget_bytes) {

@@ -19,6 +19,8 @@ using Clock = std::chrono::steady_clock;
 
 // Where there is no budget: the largest amount of bytes that plans may name.
 constexpr std::int64_t kPlentyBytes = std::int64_t{1} << 60;
+// After Ctrl-C: so long a schedule whose arena came out too high is mended.
+constexpr double kMendingS = 5;
 // Times that a schedule whose arena came out too high is made again for less.
 constexpr int kRoundLimit = 8;
 
@@ -59,6 +61,10 @@ PlacedSchedule SolveAndPlace(const Profile& profile, const Program& program,
     options.time_limit_s =
         request.options.time_limit_s - std::chrono::duration<double>(Clock::now() - begin).count();
     options.work_limit -= placed.result.step_count;
+    if (options.stop != nullptr && options.stop->load()) {
+      options.stop = nullptr;
+      options.time_limit_s = std::min(options.time_limit_s, kMendingS);
+    }
     const bool is_work_spent = request.options.work_limit > 0 && options.work_limit <= 0;
     if (is_work_spent || options.time_limit_s <= 0 || solver_budget_bytes <= 0) {
       break;
@@ -78,6 +84,7 @@ Plan MakePlanOf(const Profile& profile, const Program& program, const PlanReques
   Plan plan{
       .profile_sha256 = ProfileSha256(profile),
       .solver = request.solver,
+      .solver_parts = std::move(placed.result.parts),
       .seed = request.options.seed,
       .status = placed.result.status == SolveStatus::kOptimal ? PlanStatus::kOptimal
                                                               : PlanStatus::kFeasible,

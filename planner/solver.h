@@ -33,6 +33,9 @@ struct SolveProgress {
 struct SolveOptions {
   double time_limit_s = 60;                 // Wall clock; > 0.
   std::int64_t work_limit = 0;              // In steps of the solver's own; 0: none. Deterministic.
+  double gap = 0;                           // Stop once the schedule is proven to be within this
+                                            // share of the keep-all duration: 0.001 is 0.1
+                                            // percentage points. 0: only at a full proof.
   std::int64_t seed = 0;                    //
   const std::atomic<bool>* stop = nullptr;  // Set by Ctrl-C: return the best so far. May be null.
   std::function<void(const SolveProgress&)> on_progress{};  // May be empty.
@@ -59,8 +62,16 @@ struct SolveResult {
   std::int64_t min_budget_bytes = 0;  // No schedule fits less, whatever it recomputes.
   std::string binding{};      // The op and the buffers that min_budget_bytes comes from, in words.
   Certificate certificate{};  //
-  std::int64_t step_count = 0;  // That count towards SolveOptions::work_limit.
+  std::int64_t step_count = 0;       // That count towards SolveOptions::work_limit.
+  std::vector<std::string> parts{};  // What ran, in order, as Plan::solver_parts.
 };
+
+/// One iteration of `profile` with every op once: what overheads and gaps are shares of.
+std::int64_t KeepAllDurationNs(const Profile& profile);
+
+/// Whether `best` has a schedule as close to its bound as `options` ask for. A solver asks after
+/// each better schedule or bound. O(ops).
+bool IsCloseEnough(const Profile& profile, const SolveOptions& options, const SolveProgress& best);
 
 /// Stateless; one object may solve on several threads.
 class Solver {

@@ -23,10 +23,11 @@ class WorkMeter {
 
   /// Whether any limit is reached; stays true once it is. Looks at the clock only now and then.
   bool IsSpent() {
-    is_spent_ = is_spent_ || (work_limit_ > 0 && step_count_ >= work_limit_);
+    is_spent_ = is_spent_ || (work_limit_ > 0 && step_count_ >= work_limit_) ||
+                (stop_ != nullptr && stop_->load(std::memory_order_relaxed));
     if (!is_spent_ && step_count_ >= next_look_) {
       next_look_ = step_count_ + kStepsBetweenLooks;
-      is_spent_ = Clock::now() >= deadline_ || (stop_ != nullptr && stop_->load());
+      is_spent_ = Clock::now() >= deadline_;
     }
     return is_spent_;
   }

@@ -12,6 +12,7 @@
 #include "ir/foreign/amounts.h"
 #include "ir/foreign/builder.h"
 #include "ir/foreign/formats.h"
+#include "ir/foreign/lines.h"
 #include "ir/foreign/order.h"
 #include "ir/json_reader.h"
 #include "ir/quoted.h"
@@ -216,7 +217,9 @@ Profile ReadNodeLink(const std::string& text, const std::string& where) {
     const auto i = static_cast<std::size_t>(index);
     const Node& node = graph.nodes[i];
     const bool is_read = !edges.successors[i].empty();
-    made[i] = builder.Add(Buffer{.name = node.name,
+    // A number for a name would only confuse beside the buffer's own.
+    const bool is_number = ToInteger(node.name) >= 0;
+    made[i] = builder.Add(Buffer{.name = is_number ? "" : node.name,
                                  .role = is_read ? BufferRole::kActivation : BufferRole::kOutput,
                                  .size_bytes = *node.size_bytes});
     GraphOp op{.name = node.name,

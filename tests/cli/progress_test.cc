@@ -24,11 +24,11 @@ TEST(FormatProgressTest, HasNoBarWithoutATotal) {
             "profiling  100 ops  25 ops/s");
 }
 
-TEST(FormatProgressTest, ShowsTheClockWhereNothingIsCounted) {
+TEST(FormatProgressTest, EndsWithTheClockWhereNothingIsCounted) {
   EXPECT_EQ(
       FormatProgress(
           {.what = "planning", .unit = "steps", .note = "no plan yet", .elapsed_ns = 4 * kSecond}),
-      "planning  4.00 s  no plan yet");
+      "planning  no plan yet  4.00 s");
 }
 
 }  // namespace

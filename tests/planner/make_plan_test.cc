@@ -13,6 +13,7 @@
 namespace stint {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 TEST(MakePlanTest, TakesAsMuchAsItNeedsWithoutABudget) {
@@ -58,6 +59,12 @@ TEST(MakePlanTest, TakesTheOverheadOfTheProcessOffTheBudget) {
   EXPECT_EQ(too_little.min_budget_bytes, needed_bytes);
   EXPECT_THAT(too_little.binding, HasSubstr("op 1 (test::B)"));
   EXPECT_THAT(too_little.binding, HasSubstr("10.1 KiB lie outside the arena"));
+}
+
+TEST(MakePlanTest, PlanSaysWhichPartsRan) {
+  const PlanAnswer answer = MakePlan(fixtures::ChainWithBackward(), {.budget_bytes = 5632});
+
+  EXPECT_THAT(answer.plan->solver_parts, ElementsAre("keep-all", "lookahead"));
 }
 
 TEST(MakePlanTest, CanLimitTheLiveBytesInsteadOfTheArena) {

@@ -145,6 +145,58 @@ TEST(GreedyTest, StopsWhenAsked) {
   EXPECT_EQ(result.status, SolveStatus::kUnknown);
 }
 
+TEST(GreedyTest, ReturnsTheBestSoFarWhenStoppedMidway) {
+  std::atomic<bool> stop = false;
+  std::int64_t first_ns = 0;
+
+  const SolveResult result = Solve("greedy", fixtures::ChainWithBackward(), 6143,
+                                   {.stop = &stop, .on_progress = [&](const SolveProgress& best) {
+                                      first_ns = best.duration_ns;
+                                      stop = true;
+                                    }});
+
+  EXPECT_EQ(result.status, SolveStatus::kFeasible);
+  EXPECT_EQ(result.duration_ns, first_ns);
+  EXPECT_LT(result.step_count, Solve("greedy", fixtures::ChainWithBackward(), 6143).step_count);
+}
+
+TEST(GreedyTest, StopsAtTheGap) {
+  const Profile profile = fixtures::ChainWithBackward();
+  // Kept whole 16 ns, within 6143 B 17 ns: 1/16 above the bound.
+  const auto steps = [&](double gap) {
+    const SolveResult result = Solve("greedy", profile, 6143, {.gap = gap});
+    EXPECT_EQ(result.status, SolveStatus::kFeasible);
+    EXPECT_EQ(result.duration_ns, 17);
+    return result.step_count;
+  };
+
+  EXPECT_LT(steps(1.0 / 16), steps(0));
+  EXPECT_EQ(steps(1.0 / 17), steps(0));
+}
+
+TEST(GreedyTest, SaysWhichPartsRan) {
+  EXPECT_THAT(Solve("greedy", fixtures::ChainWithBackward(), 6144).parts, ElementsAre("keep-all"));
+  EXPECT_THAT(Solve("greedy", fixtures::ChainWithBackward(), 6143).parts,
+              ElementsAre("keep-all", "lookahead"));
+}
+
+TEST(SolverTest, KeepAllDurationCountsRepetitions) {
+  Profile profile = fixtures::ChainWithBackward();
+  EXPECT_EQ(KeepAllDurationNs(profile), 16);
+  profile.phases[0].repeat_count = 10;
+  EXPECT_EQ(KeepAllDurationNs(profile), 160);
+}
+
+TEST(SolverTest, IsCloseEnoughOnlyWithASchedule) {
+  const Profile profile = fixtures::ChainWithBackward();  // 16 ns.
+  const SolveOptions eighth = {.gap = 0.125};
+
+  EXPECT_FALSE(IsCloseEnough(profile, eighth, {.lower_bound_ns = 16}));
+  EXPECT_TRUE(IsCloseEnough(profile, eighth, {.duration_ns = 18, .lower_bound_ns = 16}));
+  EXPECT_FALSE(IsCloseEnough(profile, eighth, {.duration_ns = 19, .lower_bound_ns = 16}));
+  EXPECT_TRUE(IsCloseEnough(profile, {}, {.duration_ns = 16, .lower_bound_ns = 16}));
+}
+
 TEST(GreedyTest, ReportsEachBetterSchedule) {
   std::vector<std::int64_t> durations_ns{};
 
