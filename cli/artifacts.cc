@@ -8,6 +8,7 @@
 #include <ctime>
 
 #include "cli/commands.h"
+#include "ir/check_certificate.h"
 #include "ir/check_plan.h"
 #include "ir/errors.h"
 #include "ir/units.h"
@@ -23,6 +24,7 @@ CheckedPlan ReadCheckedPlan(const std::filesystem::path& profile_path,
                      "is of another profile than " + profile_path.string());
   }
   CheckPlan(result.profile, result.plan, plan_path.string());
+  CheckCertificate(result.profile, result.plan, plan_path.string());
   return result;
 }
 

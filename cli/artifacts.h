@@ -11,7 +11,7 @@
 
 namespace stint {
 
-/// A profile and a plan of it that passed CheckPlan.
+/// A profile and a plan of it that passed CheckPlan and CheckCertificate.
 struct CheckedPlan {
   Profile profile{};
   Plan plan{};

@@ -148,6 +148,7 @@ class PlanValidator {
 
 const char* ToString(InstructionKind kind) { return WordOf(kind); }
 const char* ToString(PlanStatus status) { return WordOf(status); }
+const char* ToString(BoundRow row) { return WordOf(row); }
 
 void Validate(const Plan& plan, const std::string& where) { PlanValidator(plan, where).Run(); }
 

@@ -73,14 +73,41 @@ enum class PlanStatus : std::uint8_t {
   kFeasible,  // A limit stopped the proof; see lower_bound_ns.
 };
 
-/// What lower_bound_ns bounds, and why anyone should believe it.
+/// A kind of row of the relaxation that certificates speak of (ir/check_certificate.h).
+enum class BoundRow : std::uint8_t {
+  kMemory,         // What is resident while the cut's op first runs fits the budget.
+  kNeed,           // A buffer used in a segment was kept over its cut, or is made again in it.
+  kClosure,        // The same of a buffer read by an op that runs again in the segment.
+  kCarry,          // What is kept over a cut was kept over the one before, or made since.
+  kSuffixNeed,     // As need, closure, and what sums up a creator's runs, for all that comes
+  kSuffixClosure,  // after a cut instead of up to the next one.
+  kSuffixSum,      //
+};
+
+/// Rows of one kind at one cut, each with its multiplier.
+struct BoundRows {
+  BoundRow row{};
+  std::int32_t cut = 0;                     // Index into Certificate::cuts.
+  std::vector<OpId> ops{};                  // Closures and sums: the op that runs again.
+  std::vector<BufferId> buffers{};          // All but memory and sums.
+  std::vector<std::int64_t> multipliers{};  // >= 0, in units of 1 / scale ns; memory: ns a block
+                                            // of 512 bytes.
+};
+
+/// What lower_bound_ns bounds, and why anyone should believe it: CheckCertificate computes the
+/// bound from nothing but this and the profile.
 struct Certificate {
   std::string plan_class{};  // "recorded-order": ops run first in the recorded order, any op may
                              // run again, nothing is moved to the host. "updates-movable": the
                              // same, but updates may come as early as the values they use allow:
                              // ops that write persistent buffers and else only what nobody uses
                              // later, make nothing, and are in phases that run once.
-  std::string method{};      // "sum-of-durations": every op runs at least once.
+  std::string method{};      // "sum-of-durations": every op runs at least once. "cuts": and some
+                             // again, because the budget cannot hold what these cuts need.
+  std::int64_t limit_bytes = 0;  // "cuts": of plans whose residences and requests never take more.
+  std::vector<OpId> cuts{};      // Ascending.
+  std::int64_t scale = 1;        // Of the multipliers; > 0.
+  std::vector<BoundRows> rows{};
 };
 
 struct Plan {
@@ -115,6 +142,7 @@ struct Plan {
 
 const char* ToString(InstructionKind kind);
 const char* ToString(PlanStatus status);
+const char* ToString(BoundRow row);
 
 /// Checks what can be said of a plan without its profile: each instruction has the fields of its
 /// kind and no others, offsets are multiples of 512, amounts and ids are in range.

@@ -84,9 +84,22 @@ void Describe(Io& io, typename Io::template Noun<Shard>& shard) {
 }
 
 template <typename Io>
+void Describe(Io& io, typename Io::template Noun<BoundRows>& rows) {
+  io.Field("row", rows.row);
+  io.Field("cut", rows.cut);
+  io.Optional("ops", rows.ops);
+  io.Optional("buffers", rows.buffers);
+  io.Field("multipliers", rows.multipliers);
+}
+
+template <typename Io>
 void Describe(Io& io, typename Io::template Noun<Certificate>& certificate) {
   io.Field("plan_class", certificate.plan_class);
   io.Field("method", certificate.method);
+  io.Optional("limit_bytes", certificate.limit_bytes);
+  io.Optional("cuts", certificate.cuts);
+  io.Optional("scale", certificate.scale, 1);
+  io.Optional("rows", certificate.rows);
 }
 
 template <typename Io>

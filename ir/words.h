@@ -20,6 +20,10 @@ constexpr auto WordsOf(InstructionKind) {
   return std::array{"compute", "free", "offload", "fetch", "drop"};
 }
 constexpr auto WordsOf(PlanStatus) { return std::array{"optimal", "feasible"}; }
+constexpr auto WordsOf(BoundRow) {
+  return std::array{"memory",      "need",           "closure",   "carry",
+                    "suffix_need", "suffix_closure", "suffix_sum"};
+}
 constexpr auto WordsOf(ReportSource) { return std::array{"predicted", "measured"}; }
 
 template <typename Enum>

@@ -6,9 +6,13 @@
 #include <vector>
 
 #include "ir/units.h"
+#include "planner/peak_cut.h"
 
 namespace stint {
 namespace {
+
+// Enough to meet the peak and its neighbours; each costs a few dozen maximum flows.
+constexpr int kCutWindowCount = 12;
 
 /// Steps [first, last] at which a buffer holds a value that cannot be made again and is still
 /// needed; first > last if there are none.
@@ -118,6 +122,27 @@ Bounds ProveBounds(const Profile& profile, const Program& program) {
     bounds.binding_op = static_cast<std::int32_t>(Index(op.id));
     bounds.binding = Describe(profile, program, op, binding_unavoidable_bytes);
   }
+  return bounds;
+}
+
+Bounds ProveBoundsWithin(const Profile& profile, const Program& recorded, const Program& order,
+                         std::int64_t budget_bytes) {
+  Bounds bounds = ProveBounds(profile, order);
+  if (bounds.budget_bytes > budget_bytes) return bounds;
+  PeakCut cut = BestCut(recorded, order, budget_bytes, kCutWindowCount);
+  if (!cut.is_feasible) {
+    const Op& op = profile.ops[Index(cut.op)];
+    bounds.budget_bytes = cut.least_bytes;
+    bounds.binding_op = static_cast<std::int32_t>(Index(cut.op));
+    bounds.binding = fmt::format(
+        "while op {} ({}{}{}) first runs, {} are in use however much is made again later",
+        bounds.binding_op, op.name, op.module.empty() ? "" : " in ", op.module,
+        FormatBytes(cut.least_bytes));
+    return bounds;
+  }
+  bounds.duration_ns += cut.recompute_ns;
+  cut.certificate.plan_class = std::move(bounds.certificate.plan_class);
+  bounds.certificate = std::move(cut.certificate);
   return bounds;
 }
 

@@ -35,4 +35,10 @@ struct Bounds {
 /// O(arguments + n log n).
 Bounds ProveBounds(const Profile& profile, const Program& program);
 
+/// The same and more for plans that have `budget_bytes`: the bound of the best cut, where that is
+/// stronger (planner/peak_cut.h). `recorded` and `order` are `profile` in the recorded order and
+/// with early updates. The certificate is of the larger class of the two.
+Bounds ProveBoundsWithin(const Profile& profile, const Program& recorded, const Program& order,
+                         std::int64_t budget_bytes);
+
 }  // namespace stint

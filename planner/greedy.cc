@@ -69,7 +69,7 @@ class Portfolio {
       : problem_(problem), options_(options), visits_(VisitsOf(problem)), work_(options) {
     const Bounds& bounds = visits_.front().bounds;
     result_ = {.status = SolveStatus::kUnknown,
-               .lower_bound_ns = bounds.duration_ns,
+               .lower_bound_ns = std::max(bounds.duration_ns, problem.lower_bound_ns),
                .min_budget_bytes = bounds.budget_bytes,
                .binding = bounds.binding,
                .certificate = bounds.certificate,

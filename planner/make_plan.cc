@@ -5,10 +5,13 @@
 #include <algorithm>
 #include <chrono>
 
+#include "ir/check_certificate.h"
 #include "ir/check_plan.h"
 #include "ir/errors.h"
 #include "ir/units.h"
 #include "planner/arena.h"
+#include "planner/bounds.h"
+#include "planner/early_updates.h"
 #include "planner/program.h"
 #include "planner/schedule.h"
 
@@ -35,17 +38,34 @@ PlacedSchedule SolveAndPlace(const Profile& profile, const Program& program,
                              const std::vector<OpEffects>& effects, const PlanRequest& request,
                              std::int64_t arena_limit_bytes) {
   const std::unique_ptr<Solver> solver = MakeSolver(request.solver);
+  const Bounds bounds = ProveBoundsWithin(
+      profile, program, MakeProgram(profile, effects, EarlyUpdateOrder(profile, effects)),
+      arena_limit_bytes);
+  if (bounds.budget_bytes > arena_limit_bytes) {
+    return {.result = {.status = SolveStatus::kInfeasible,
+                       .min_budget_bytes = bounds.budget_bytes,
+                       .binding = bounds.binding}};
+  }
   const Clock::time_point begin = Clock::now();
   SolveOptions options = request.options;
   PlacedSchedule placed{};
   std::int64_t solver_budget_bytes = arena_limit_bytes;
   for (int round = 0; round < kRoundLimit; ++round) {
-    const Problem problem{
-        .profile = profile, .effects = effects, .budget_bytes = solver_budget_bytes};
+    const Problem problem{.profile = profile,
+                          .effects = effects,
+                          .budget_bytes = solver_budget_bytes,
+                          .lower_bound_ns = bounds.duration_ns};
     placed.result = solver->Solve(problem, options);
+    // What a solver proves of less than the whole budget does not hold for all of it.
+    placed.result.lower_bound_ns = bounds.duration_ns;
+    placed.result.certificate = bounds.certificate;
+    placed.result.min_budget_bytes = bounds.budget_bytes;
+    placed.result.binding = bounds.binding;
     if (!placed.result.schedule) {
       break;
     }
+    placed.result.status = placed.result.duration_ns == bounds.duration_ns ? SolveStatus::kOptimal
+                                                                           : SolveStatus::kFeasible;
     placed.arena = PlaceInArena(profile, program, *placed.result.schedule);
     Check(placed.arena.peak_bytes == placed.result.peak_bytes,
           "the packer's load is the schedule's peak");
@@ -70,10 +90,7 @@ PlacedSchedule SolveAndPlace(const Profile& profile, const Program& program,
       break;
     }
   }
-  if (placed.result.status != SolveStatus::kInfeasible ||
-      placed.result.min_budget_bytes <= arena_limit_bytes) {
-    placed.result.status = SolveStatus::kUnknown;
-  }
+  placed.result.status = SolveStatus::kUnknown;  // No bound says that it cannot be done.
   return placed;
 }
 
@@ -122,6 +139,7 @@ PlanAnswer MakePlan(const Profile& profile, const PlanRequest& request) {
   if (placed.result.schedule) {
     answer.plan = MakePlanOf(profile, program, request, std::move(placed), overhead_bytes);
     CheckPlan(profile, *answer.plan);
+    CheckCertificate(profile, *answer.plan);
     answer.plan->context.wall_time_ns =
         std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin).count();
   }

@@ -85,8 +85,12 @@ Program MakeProgram(const Profile& profile, const std::vector<OpEffects>& effect
     op.creates = effect.creates;
     for (const Value& value : effect.reads) {
       op.readable_until = std::min(op.readable_until, next_write[Index(value.buffer)]);
-      if (IsMovable(profile.buffers[Index(value.buffer)])) {
+      const bool is_movable = IsMovable(profile.buffers[Index(value.buffer)]);
+      if (is_movable) {
         op.reads.push_back(value.buffer);
+      }
+      if (!is_movable || value.version > 0) {
+        op.lost_at = std::min(op.lost_at, next_write[Index(value.buffer)]);
       }
     }
     for (const Value& value : effect.writes) {

@@ -45,6 +45,8 @@ struct ProgramOp {
   bool is_recomputable = false;          //
   std::int32_t readable_until = kNever;  // The first later step that overwrites a version it
                                          // read; running it again is right only before that.
+  std::int32_t lost_at = kNever;  // The first later step that overwrites a version it read and that
+                                  // no op can make again: written in place, or persistent.
 };
 
 struct Program {

@@ -21,8 +21,9 @@ namespace stint {
 struct Problem {
   const Profile& profile;
   const std::vector<OpEffects>& effects;  // DeriveEffects(profile).
-  std::int64_t budget_bytes = 0;  // For residences and requests, each rounded up to 512. Not the
-                                  // device's overhead.
+  std::int64_t budget_bytes = 0;    // For residences and requests, each rounded up to 512. Not the
+                                    // device's overhead.
+  std::int64_t lower_bound_ns = 0;  // Proved already: whoever reaches it may stop. 0: not known.
 };
 
 struct SolveProgress {

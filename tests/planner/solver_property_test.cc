@@ -1,7 +1,6 @@
 // What every solver in the registry owes, over random profiles and budgets.
 #include <gtest/gtest.h>
 
-#include <random>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -10,6 +9,7 @@
 #include "planner/make_plan.h"
 #include "planner/schedule.h"
 #include "tests/planner/brute_force.h"
+#include "tests/planner/tiny_profile.h"
 #include "tests/support/graphs.h"
 #include "tests/support/naive_check_plan.h"
 
@@ -22,37 +22,6 @@ constexpr int kBudgetPercents[] = {100, 90, 80, 70, 60, 50};
 ScheduleTotals KeepAllTotals(const Profile& profile) {
   const Program program = MakeProgram(profile, DeriveEffects(profile));
   return Measure(profile, program, KeepAllSchedule(profile, program));
-}
-
-/// One phase of up to 8 ops over up to 9 buffers, all of a few sizes.
-Profile TinyProfile(std::uint32_t seed) {
-  std::mt19937 random(seed);
-  fixtures::GraphBuilder graph;
-  std::vector<BufferId> values{graph.Persistent("w", BufferRole::kWeight, 512)};
-  const auto any = [&] { return values[random() % values.size()]; };
-  const std::uint64_t op_count = 4 + random() % 5;
-  for (std::uint64_t i = 0; i < op_count; ++i) {
-    const auto duration_ns = static_cast<std::int64_t>(1 + random() % 9);
-    const auto size_bytes = static_cast<std::int64_t>(512 * (1 + random() % 4));
-    const std::vector<BufferId> reads{any(), any()};
-    if (random() % 6 == 0) {
-      graph.Run("test::write_", reads, {any()}, {}, duration_ns);
-      continue;
-    }
-    fixtures::GraphBuilder::Requests requests{.output_sizes_bytes = {size_bytes}};
-    if (random() % 4 == 0 && values.size() < 7) {
-      requests.output_sizes_bytes.push_back(512);
-    }
-    if (random() % 4 == 0) {
-      requests.workspace_sizes_bytes.push_back(1024);
-    }
-    for (const BufferId made : graph.Run("test::op", reads, {}, requests, duration_ns)) {
-      values.push_back(made);
-    }
-  }
-  graph.profile().buffers[Index(values.back())].role = BufferRole::kOutput;
-  graph.EndPhase("step");
-  return graph.Build();
 }
 
 class SolverProperty : public ::testing::TestWithParam<std::tuple<std::string, std::uint32_t>> {
