@@ -10,6 +10,7 @@ std::vector<std::unique_ptr<Solver>> AllSolvers() {
   std::vector<std::unique_ptr<Solver>> solvers{};
   solvers.push_back(MakeKeepAllSolver());
   solvers.push_back(MakeGreedySolver());
+  solvers.push_back(MakeSearchSolver());
   return solvers;
 }
 

@@ -14,4 +14,10 @@ std::unique_ptr<Solver> MakeKeepAllSolver();
 /// for each rule in practice; deterministic unless the time limit or `stop` ends it.
 std::unique_ptr<Solver> MakeGreedySolver();
 
+/// "search": annealing over sets of recomputations on two threads (planner/recompute_search.h),
+/// from the better of greedy's schedule and its own first one; greedy's where a phase repeats.
+/// Takes the whole time limit unless its moves, a few thousand an op, are used up before;
+/// deterministic unless the time limit or `stop` ends it.
+std::unique_ptr<Solver> MakeSearchSolver();
+
 }  // namespace stint
