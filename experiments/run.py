@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 
+import planning
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 INFEASIBLE, UNKNOWN, CHECK_FAILED = 3, 4, 5  # Exit codes of stint that are answers.
@@ -186,6 +188,8 @@ def run_experiment(folder, arguments, program):
     expected = json.loads((folder / "expected.json").read_text())
     target = arguments.results / folder.name
     target.mkdir(parents=True, exist_ok=True)
+    if config.get("kind") == "planning":
+        return run_planning(folder, config, expected, target, arguments, program)
     results = []
     for case in config["quick" if arguments.quick else "full"]:
         if not has_device(case["device"]):
@@ -196,9 +200,21 @@ def run_experiment(folder, arguments, program):
         (target / f"{case['name']}.json").write_text(json.dumps(result, indent=1) + "\n")
         say(result)
         results.append(result)
+    write_context(target, program)
+    return list(check(expected, results)) if arguments.check else []
+
+
+def write_context(target, program):
     context = describe_context(program, sys.argv)
     (target / "context.json").write_text(json.dumps(context, indent=1) + "\n")
-    return list(check(expected, results)) if arguments.check else []
+
+
+def run_planning(folder, config, expected, target, arguments, program):
+    with tempfile.TemporaryDirectory() as temporary:
+        stint = Stint(program, pathlib.Path(temporary))
+        missed = planning.run_cases(folder, config, expected, target, stint, arguments)
+    write_context(target, program)
+    return missed
 
 
 def main():
@@ -210,7 +226,13 @@ def main():
                         help="the program (default: build/cpu/cli/stint)")
     parser.add_argument("--results", type=pathlib.Path, default=ROOT / "results",
                         help="where results go (default: results)")
+    parser.add_argument("--instances", type=pathlib.Path, metavar="DIR",
+                        help="the third-party graphs of experiment 02: folders moccasin, dtr, sd")
+    parser.add_argument("--solver", metavar="NAME", help="instead of the one in config.json")
+    parser.add_argument("--update-docs", action="store_true",
+                        help="write the tables of experiment 02 into docs/planning.md")
     arguments = parser.parse_args()
+    arguments.instances = arguments.instances and arguments.instances.resolve()
     program = arguments.stint.resolve()
     if not program.exists():
         parser.error(f"--stint: there is no {program}")
