@@ -140,8 +140,8 @@ bool RecomputeSearch::TryShift() {
     const std::vector<Moment>& events = plan_.EventsOf(reads[random_.Below(reads.size())]);
     moved.stage = StageOf(events[random_.Below(events.size())]);
   } else {
-    moved.stage = first_stage + static_cast<std::int32_t>(random_.Below(
-                                    static_cast<std::size_t>(last_stage - first_stage + 1)));
+    const auto stage_count = static_cast<std::size_t>(last_stage - first_stage) + 1;
+    moved.stage = first_stage + static_cast<std::int32_t>(random_.Below(stage_count));
   }
   if (moved.stage < first_stage || moved.stage > last_stage || !plan_.CanInsert(moved)) {
     return false;
