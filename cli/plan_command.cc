@@ -169,8 +169,7 @@ std::string DescribeProgress(const SolveProgress& best, std::int64_t keep_all_ns
                      bound_percent, overhead_percent - bound_percent);
 }
 
-PlanAnswer Solve(const Profile& profile, PlanRequest request) {
-  const ScopedInterrupt interrupt;
+PlanAnswer Solve(const Profile& profile, PlanRequest request, const ScopedInterrupt& interrupt) {
   const std::int64_t keep_all_ns = KeepAllDurationNs(profile);
   Progress progress("planning", "steps");
   progress.Update(0, 0, "no plan yet");
@@ -187,9 +186,10 @@ ExitCode RunPlanCommand(const PlanFlags& flags) {
   if (flags.is_json && flags.output == "-") {
     throw InputError("--json", "needs --output FILE: both would go to standard output");
   }
+  const ScopedInterrupt interrupt;  // Reading a large profile takes a while, too.
   const Profile profile = ReadProfile(flags.profile);
   const PlanRequest request = ReadRequest(flags, profile);
-  PlanAnswer answer = Solve(profile, request);
+  PlanAnswer answer = Solve(profile, request, interrupt);
   if (flags.is_json) PrintSummary(profile, request, answer);
   if (!answer.plan) {
     fmt::print(stderr, "stint: --budget: {}\n", DescribeNo(request, answer));
