@@ -16,6 +16,7 @@ void AddRunCommand(CLI::App& app, ExitCode& exit_code);
 void AddReportCommand(CLI::App& app, ExitCode& exit_code);
 void AddImportCommand(CLI::App& app, ExitCode& exit_code);
 void AddBenchSolversCommand(CLI::App& app, ExitCode& exit_code);
+void AddPackCommand(CLI::App& app, ExitCode& exit_code);
 
 /// Adds what this build has: everything, or without LibTorch all but profile and run.
 void AddCommands(CLI::App& app, ExitCode& exit_code);

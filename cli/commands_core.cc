@@ -20,6 +20,7 @@ void AddCommands(CLI::App& app, ExitCode& exit_code) {
   AddReportCommand(app, exit_code);
   AddImportCommand(app, exit_code);
   AddBenchSolversCommand(app, exit_code);
+  AddPackCommand(app, exit_code);
 }
 
 std::string VersionText() { return kStintVersion; }

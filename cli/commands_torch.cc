@@ -25,6 +25,7 @@ void AddCommands(CLI::App& app, ExitCode& exit_code) {
   AddReportCommand(app, exit_code);
   AddImportCommand(app, exit_code);
   AddBenchSolversCommand(app, exit_code);
+  AddPackCommand(app, exit_code);
 }
 
 std::string VersionText() { return std::string(kStintVersion) + ", torch " TORCH_VERSION; }

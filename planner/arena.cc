@@ -4,7 +4,6 @@
 
 #include "ir/errors.h"
 #include "ir/units.h"
-#include "planner/packing.h"
 
 namespace stint {
 namespace {
@@ -30,12 +29,18 @@ class BlockBuilder {
     }
   }
 
-  /// Ends what is resident still, packs, and hands out the offsets.
-  Arena Place(const Program& program) {
+  /// Ends what is resident still. Nothing may be added afterwards.
+  const std::vector<Block>& Finish() {
     for (std::size_t i = 0; i < residence_.size(); ++i) {
       Close(BufferId{static_cast<std::int32_t>(i)});
     }
-    const Packing packing = Pack(blocks_);
+    return blocks_;
+  }
+
+  /// Packs, and hands out the offsets.
+  Arena Place(const Program& program, const PackingOptions& options) {
+    Finish();
+    const Packing packing = Pack(blocks_, options);
     Arena arena{.arena_bytes = packing.height_bytes, .peak_bytes = packing.load_bytes};
     for (std::size_t i = 0; i < blocks_.size(); ++i) {
       if (targets_[i] != nullptr) {
@@ -107,14 +112,26 @@ class BlockBuilder {
 
 }  // namespace
 
-Arena PlaceInArena(const Profile& profile, const Program& program, Schedule& schedule) {
+Arena PlaceInArena(const Profile& profile, const Program& program, Schedule& schedule,
+                   const PackingOptions& options) {
   BlockBuilder builder(profile, program);
   for (PhasePlan& phase : schedule.phases) {
     builder.Add(phase.prologue);
     builder.Add(phase.body);
     builder.Add(phase.epilogue);
   }
-  return builder.Place(program);
+  return builder.Place(program, options);
+}
+
+std::vector<Block> BlocksOfSchedule(const Profile& profile, const Program& program,
+                                    Schedule schedule) {
+  BlockBuilder builder(profile, program);
+  for (PhasePlan& phase : schedule.phases) {
+    builder.Add(phase.prologue);
+    builder.Add(phase.body);
+    builder.Add(phase.epilogue);
+  }
+  return builder.Finish();
 }
 
 }  // namespace stint

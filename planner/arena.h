@@ -11,6 +11,7 @@
 
 #include "ir/plan.h"
 #include "ir/profile.h"
+#include "planner/packing.h"
 #include "planner/program.h"
 #include "planner/solver.h"
 
@@ -23,7 +24,13 @@ struct Arena {
 };
 
 /// Fills the request offsets of `schedule`, which only computes and frees. A residence that crosses
-/// a repeated body keeps one place, since it is one block. Deterministic.
-Arena PlaceInArena(const Profile& profile, const Program& program, Schedule& schedule);
+/// a repeated body keeps one place, since it is one block. Deterministic as Pack is.
+Arena PlaceInArena(const Profile& profile, const Program& program, Schedule& schedule,
+                   const PackingOptions& options = {});
+
+/// What lives when in `schedule`, which only computes and frees: the blocks that PlaceInArena
+/// packs, in ticks.
+std::vector<Block> BlocksOfSchedule(const Profile& profile, const Program& program,
+                                    Schedule schedule);
 
 }  // namespace stint

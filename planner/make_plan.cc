@@ -24,6 +24,8 @@ using Clock = std::chrono::steady_clock;
 constexpr std::int64_t kPlentyBytes = std::int64_t{1} << 60;
 // After Ctrl-C: so long a schedule whose arena came out too high is mended.
 constexpr double kMendingS = 5;
+// A schedule made in the last moment is packed well nevertheless.
+constexpr double kPackingS = 2;
 // Times that a schedule whose arena came out too high is made again for less.
 constexpr int kRoundLimit = 8;
 
@@ -31,6 +33,10 @@ struct PlacedSchedule {
   SolveResult result{};
   Arena arena{};
 };
+
+double TimeLeftS(const PlanRequest& request, Clock::time_point begin) {
+  return request.options.time_limit_s - std::chrono::duration<double>(Clock::now() - begin).count();
+}
 
 /// Solves and places until the arena fits `arena_limit_bytes`. Without a schedule in the result if
 /// it never does: infeasible if the first answer was, else unknown.
@@ -66,7 +72,9 @@ PlacedSchedule SolveAndPlace(const Profile& profile, const Program& program,
     }
     placed.result.status = placed.result.duration_ns == bounds.duration_ns ? SolveStatus::kOptimal
                                                                            : SolveStatus::kFeasible;
-    placed.arena = PlaceInArena(profile, program, *placed.result.schedule);
+    placed.arena = PlaceInArena(
+        profile, program, *placed.result.schedule,
+        {.time_limit_s = std::max(TimeLeftS(request, begin), kPackingS), .stop = options.stop});
     Check(placed.arena.peak_bytes == placed.result.peak_bytes,
           "the packer's load is the schedule's peak");
     if (placed.arena.arena_bytes <= arena_limit_bytes || !request.limits_arena) {
@@ -78,8 +86,7 @@ PlacedSchedule SolveAndPlace(const Profile& profile, const Program& program,
     solver_budget_bytes = std::min(solver_budget_bytes, placed.result.peak_bytes) -
                           (round == 0 ? AlignUp(excess_bytes / 2) : excess_bytes);
     placed.result.schedule.reset();
-    options.time_limit_s =
-        request.options.time_limit_s - std::chrono::duration<double>(Clock::now() - begin).count();
+    options.time_limit_s = TimeLeftS(request, begin);
     options.work_limit -= placed.result.step_count;
     if (options.stop != nullptr && options.stop->load()) {
       options.stop = nullptr;

@@ -2,19 +2,22 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <limits>
 #include <numeric>
 #include <optional>
+#include <thread>
 
 #include "ir/errors.h"
-#include "ir/units.h"
+#include "planner/packing_race.h"
+#include "planner/packing_sections.h"
 #include "planner/skyline.h"
 
 namespace stint {
 namespace {
 
-// Times that a block that sticks out is placed before all others.
-constexpr int kPromotionCount = 100;
+// Of the steps that are left, the share that a height between the load and the best one gets.
+constexpr std::int64_t kShareOfSteps = 4;
 
 /// Block indices in the order they are placed.
 using Order = std::vector<std::size_t>;
@@ -61,7 +64,7 @@ class HighestLoad {
 
 /// `blocks` by descending keys; equal ones by ascending begin, then index.
 Order Descending(const std::vector<Block>& blocks, const Order& indices,
-                 const std::vector<std::array<std::int64_t, 2>>& keys) {
+                 const std::vector<std::array<double, 2>>& keys) {
   Order order = indices;
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
     if (keys[a] != keys[b]) {
@@ -72,64 +75,127 @@ Order Descending(const std::vector<Block>& blocks, const Order& indices,
   return order;
 }
 
-/// The portfolio, the order that wins most often first. Areas are counted in alignments, so that
-/// they do not overflow.
+/// The portfolio, the order that wins most often first.
 std::vector<Order> Orders(const std::vector<Block>& blocks, const Order& indices,
                           const HighestLoad& highest_load) {
   std::vector<Order> orders{};
-  std::vector<std::array<std::int64_t, 2>> keys(blocks.size());
+  using Key = std::array<double, 2>;
+  std::vector<Key> keys(blocks.size());
   const auto add = [&](auto key) {
     for (const std::size_t i : indices) {
       const Block& block = blocks[i];
-      keys[i] = key(block, std::int64_t{block.end} - block.begin);
+      keys[i] = key(block, static_cast<double>(block.size_bytes),
+                    static_cast<double>(block.end) - block.begin);
     }
     orders.push_back(Descending(blocks, indices, keys));
   };
-  using Key = std::array<std::int64_t, 2>;
-  add([](const Block& block, std::int64_t length) { return Key{block.size_bytes, length}; });
-  add([](const Block& block, std::int64_t length) { return Key{length, block.size_bytes}; });
-  add([](const Block& block, std::int64_t length) {
-    return Key{block.size_bytes / kAlignmentBytes * length, length};
-  });
-  add([&](const Block& block, std::int64_t length) {
-    return Key{highest_load.During(block), block.size_bytes / kAlignmentBytes * length};
+  const auto load_during = [&](const Block& block) {
+    return static_cast<double>(highest_load.During(block));
+  };
+  add([](const Block&, double size, double length) { return Key{size, length}; });
+  add([](const Block&, double size, double length) { return Key{length, size}; });
+  add([](const Block&, double size, double length) { return Key{size * length, length}; });
+  add([&](const Block& block, double size, double length) {
+    return Key{load_during(block), size * length};
   });
   // Values of a forward pass die in the reverse order of their birth: those that die last at the
   // bottom, like a stack. The best of all where a budget keeps the load flat.
-  add([&](const Block& block, std::int64_t) { return Key{highest_load.During(block), block.end}; });
-  add([](const Block& block, std::int64_t) { return Key{block.end, block.size_bytes}; });
-  add([](const Block& block, std::int64_t) { return Key{-block.begin, block.size_bytes}; });
+  add([&](const Block& block, double, double) {
+    return Key{load_during(block), static_cast<double>(block.end)};
+  });
+  add([](const Block& block, double size, double) {
+    return Key{static_cast<double>(block.end), size};
+  });
+  add([](const Block& block, double size, double) {
+    return Key{-static_cast<double>(block.begin), size};
+  });
   return orders;
 }
 
-/// What came of placing an order.
-struct Attempt {
-  std::optional<Packing> packing{};  // Empty if it got too high.
-  std::size_t offender = 0;          // Place in the order of the block that did.
-};
-
-/// Places `order` above `base_bytes`; gives up when it gets as high as `limit_bytes`.
-Attempt Place(const std::vector<Block>& blocks, const Order& order, FitRule rule, std::int32_t end,
-              std::int64_t base_bytes, Packing packing, std::int64_t limit_bytes) {
+/// Places `order` above `base_bytes`. Empty if it gets as high as `limit_bytes`.
+std::optional<Packing> Place(const std::vector<Block>& blocks, const Order& order, FitRule rule,
+                             std::int32_t end, std::int64_t base_bytes, Packing packing,
+                             std::int64_t limit_bytes) {
   Skyline skyline(end);
   packing.height_bytes = base_bytes;
-  for (std::size_t place = 0; place < order.size(); ++place) {
-    const std::size_t i = order[place];
+  for (const std::size_t i : order) {
     const std::int64_t offset_bytes = skyline.Find(blocks[i], rule);
     packing.offsets[i] = base_bytes + offset_bytes;
     packing.height_bytes =
         std::max(packing.height_bytes, packing.offsets[i] + blocks[i].size_bytes);
     if (packing.height_bytes >= limit_bytes) {
-      return {.offender = place};
+      return std::nullopt;
     }
     skyline.Add(blocks[i], offset_bytes);
   }
-  return {.packing = std::move(packing)};
+  return packing;
+}
+
+std::chrono::steady_clock::time_point DeadlineAfter(double time_limit_s) {
+  return std::chrono::steady_clock::now() +
+         std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+             std::chrono::duration<double>(time_limit_s));
+}
+
+bool IsOver(const RaceLimits& limits) {
+  return (limits.stop != nullptr && limits.stop->load()) ||
+         std::chrono::steady_clock::now() >= limits.deadline;
+}
+
+/// Lowers `best` by search: the blocks in `order` are placed anew above `base_bytes`.
+void SearchLower(const std::vector<Block>& blocks, const Order& order, std::int64_t base_bytes,
+                 const PackingOptions& options, Packing& best) {
+  std::vector<Block> searched{};
+  std::int64_t unit_bytes = 0;  // All heights are multiples of it.
+  for (const std::size_t i : order) {
+    searched.push_back(blocks[i]);
+    unit_bytes = std::gcd(unit_bytes, blocks[i].size_bytes);
+  }
+  const PackingSections sections = MakeSections(searched);
+  RaceLimits limits{.deadline = DeadlineAfter(options.time_limit_s),
+                    .stop = options.stop,
+                    .thread_count = options.thread_count > 0
+                                        ? options.thread_count
+                                        : static_cast<std::int32_t>(
+                                              std::max(std::thread::hardware_concurrency(), 1U))};
+  std::int64_t steps_left = options.step_limit;
+  const bool has_goal = options.goal_bytes > 0;
+  if (has_goal && options.goal_bytes < best.lower_bound_bytes) {
+    return;
+  }
+  // To try next.
+  std::int64_t height_bytes =
+      has_goal ? base_bytes + (options.goal_bytes - base_bytes) / unit_bytes * unit_bytes
+               : best.lower_bound_bytes;
+  while (height_bytes < best.height_bytes && steps_left > 0 && !IsOver(limits)) {
+    limits.step_limit =
+        has_goal ? steps_left : std::max<std::int64_t>(steps_left / kShareOfSteps, 1);
+    RaceResult result = RacePacking(sections, height_bytes - base_bytes, limits);
+    steps_left -= result.step_count;
+    if (result.answer == PackingAnswer::kFound) {
+      best.height_bytes = base_bytes;
+      for (std::size_t i = 0; i < order.size(); ++i) {
+        best.offsets[order[i]] = base_bytes + result.offsets[i];
+        best.height_bytes =
+            std::max(best.height_bytes, best.offsets[order[i]] + searched[i].size_bytes);
+      }
+    } else if (result.answer == PackingAnswer::kImpossible) {
+      best.lower_bound_bytes = height_bytes + unit_bytes;
+    }
+    if (has_goal) {
+      return;
+    }
+    // Halfway up, or after a success halfway down.
+    const std::int64_t low_bytes = result.answer == PackingAnswer::kUnknown
+                                       ? height_bytes + unit_bytes
+                                       : best.lower_bound_bytes;
+    height_bytes = low_bytes + (best.height_bytes - low_bytes) / 2 / unit_bytes * unit_bytes;
+  }
 }
 
 }  // namespace
 
-Packing Pack(const std::vector<Block>& blocks) {
+Packing Pack(const std::vector<Block>& blocks, const PackingOptions& options) {
   Packing start{.offsets = std::vector<std::int64_t>(blocks.size(), 0)};
   if (blocks.empty()) {
     return start;
@@ -137,14 +203,14 @@ Packing Pack(const std::vector<Block>& blocks) {
   std::int32_t begin = std::numeric_limits<std::int32_t>::max();
   std::int32_t end = 0;
   for (const Block& block : blocks) {
-    Check(block.size_bytes > 0 && block.size_bytes % kAlignmentBytes == 0 && block.begin >= 0 &&
-              block.begin < block.end,
-          "blocks to pack have a size in steps of 512 and a life");
+    Check(block.size_bytes > 0 && block.begin >= 0 && block.begin < block.end,
+          "blocks to pack have a size and a life");
     begin = std::min(begin, block.begin);
     end = std::max(end, block.end);
   }
   const HighestLoad highest_load(LoadByTick(blocks, end));
   start.load_bytes = highest_load.During({.begin = begin, .end = end});
+  start.lower_bound_bytes = start.load_bytes;
   // What lives all the time lies at the bottom: any other place is no better.
   Order rest{};
   std::int64_t base_bytes = 0;
@@ -156,35 +222,22 @@ Packing Pack(const std::vector<Block>& blocks) {
       rest.push_back(i);
     }
   }
+  const std::int64_t enough_bytes = std::max(start.load_bytes, options.goal_bytes);
   std::optional<Packing> best{};
-  std::int64_t limit_bytes = std::numeric_limits<std::int64_t>::max();
-  Order best_order{};
-  FitRule best_rule{};
   for (const Order& order : Orders(blocks, rest, highest_load)) {
     for (const FitRule rule : {FitRule::kBest, FitRule::kFirst}) {
-      if (best && best->height_bytes == best->load_bytes) {
+      if (best && best->height_bytes <= enough_bytes) {
         return *best;
       }
-      Attempt attempt = Place(blocks, order, rule, end, base_bytes, start, limit_bytes);
-      if (attempt.packing) {
-        limit_bytes = attempt.packing->height_bytes;
-        best = std::move(attempt.packing);
-        best_order = order;
-        best_rule = rule;
+      std::optional<Packing> placed =
+          Place(blocks, order, rule, end, base_bytes, start,
+                best ? best->height_bytes : std::numeric_limits<std::int64_t>::max());
+      if (placed) {
+        best = std::move(placed);
       }
     }
   }
-  // A flat load leaves gaps that no order by keys avoids; the block that sticks out gets its pick.
-  for (int i = 0; i < kPromotionCount && best->height_bytes > best->load_bytes; ++i) {
-    Attempt attempt = Place(blocks, best_order, best_rule, end, base_bytes, start, limit_bytes);
-    if (attempt.packing) {
-      limit_bytes = attempt.packing->height_bytes;
-      best = std::move(attempt.packing);
-      continue;
-    }
-    const auto offender = best_order.begin() + static_cast<std::ptrdiff_t>(attempt.offender);
-    std::rotate(best_order.begin(), offender, offender + 1);
-  }
+  SearchLower(blocks, rest, base_bytes, options, *best);
   return *best;
 }
 

@@ -8,6 +8,7 @@
 //       +---+--+--+--------+--> time
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -15,20 +16,33 @@ namespace stint {
 
 /// One block to place.
 struct Block {
-  std::int64_t size_bytes = 0;  // > 0; a multiple of 512.
-  std::int32_t begin = 0;       // Lives during [begin, end).
+  std::int64_t size_bytes = 0;  // > 0.
+  std::int32_t begin = 0;       // Lives during [begin, end); >= 0.
   std::int32_t end = 0;         // > begin.
 };
 
 struct Packing {
-  std::vector<std::int64_t> offsets{};  // One for each block; multiples of 512.
+  std::vector<std::int64_t> offsets{};  // One for each block; multiples of what all sizes are
+                                        // multiples of.
   std::int64_t height_bytes = 0;        // Highest end.
   std::int64_t load_bytes = 0;          // No packing is lower: the most bytes alive at once.
+  std::int64_t lower_bound_bytes = 0;   // No packing is lower: the load, or more if a search found
+                                        // that less cannot be.
 };
 
-/// Places `blocks` by a portfolio of greedy orders, in O(n log n) to O(n * overlaps) each, then by
-/// the best of them with blocks that stick out first, and returns the lowest; stops early when
-/// height equals load. Deterministic.
-Packing Pack(const std::vector<Block>& blocks);
+struct PackingOptions {
+  std::int64_t goal_bytes = 0;              // A packing so low will do, and nothing lower is tried;
+                                            // 0: as low as can be.
+  std::int64_t step_limit = 100'000'000;    // For the search: about a second of two cores.
+  double time_limit_s = 60;                 // Wall clock.
+  const std::atomic<bool>* stop = nullptr;  // Set by Ctrl-C: return the best so far. May be null.
+  std::int32_t thread_count = 0;            // 0: as many as there are cores.
+};
+
+/// Places `blocks` by a portfolio of greedy orders, in O(n log n) to O(n * overlaps) each; if all
+/// are higher than the load, searches for a packing at the load (planner/packing_race.h), and if
+/// that ends without one, at heights in between. Deterministic, whatever the number of threads,
+/// unless time or `stop` ends it. The sizes of all blocks together are below 2^62.
+Packing Pack(const std::vector<Block>& blocks, const PackingOptions& options = {});
 
 }  // namespace stint
