@@ -16,6 +16,7 @@
 
 #include "ir/errors.h"
 #include "ir/gzip.h"
+#include "ir/output_file.h"
 
 namespace stint {
 namespace {
@@ -77,13 +78,6 @@ void WriteAll(int descriptor, std::string_view bytes, const std::string& where) 
   }
 }
 
-/// Makes the rename itself durable. Some file systems cannot sync a directory: the file is whole
-/// all the same, so a failure is not an error.
-void SyncDirectory(const fs::path& directory) {
-  const Descriptor descriptor(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (descriptor.number() >= 0) ::fsync(descriptor.number());
-}
-
 /// Writes to what is no file that could be replaced: a terminal, a pipe, /dev/null.
 void WriteThrough(const fs::path& path, std::string_view bytes) {
   Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
@@ -91,28 +85,6 @@ void WriteThrough(const fs::path& path, std::string_view bytes) {
     throw InputError(path.string(), fmt::format("cannot be written ({})", SystemReason(errno)));
   }
   WriteAll(file.number(), bytes, path.string());
-}
-
-void Replace(const fs::path& path, std::string_view bytes) {
-  const std::string where = path.string();
-  const fs::path directory = path.has_parent_path() ? path.parent_path() : fs::path(".");
-  const fs::path temporary =
-      directory / fmt::format(".{}.{}.tmp", path.filename().string(), ::getpid());
-  Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (file.number() < 0) {
-    throw InputError(where, fmt::format("cannot be written ({})", SystemReason(errno)));
-  }
-  try {
-    WriteAll(file.number(), bytes, where);
-    if (::fsync(file.number()) != 0 || !file.Close() ||
-        ::rename(temporary.c_str(), path.c_str()) != 0) {
-      throw InputError(where, fmt::format("cannot be written ({})", SystemReason(errno)));
-    }
-  } catch (const InputError&) {
-    ::unlink(temporary.c_str());
-    throw;
-  }
-  SyncDirectory(directory);
 }
 
 /// The file that a chain of symbolic links ends in: that one is replaced, not the link.
@@ -146,7 +118,9 @@ void WriteText(const fs::path& path, const std::string& text) {
   if (fs::exists(status) && !fs::is_regular_file(status)) {
     WriteThrough(target, bytes);
   } else {
-    Replace(target, bytes);
+    OutputFile file(target);
+    file.Append(bytes);
+    file.Commit();
   }
 }
 

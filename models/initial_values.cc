@@ -12,10 +12,10 @@
 #include <string_view>
 #include <utility>
 
+#include "files/safetensors.h"
 #include "ir/errors.h"
 #include "models/noise_schedule.h"
 #include "models/random.h"
-#include "models/safetensors.h"
 #include "models/workload.h"
 
 namespace stint {
@@ -97,12 +97,19 @@ class SeedSource : public ValueSource {
 };
 
 /// The dtype of an entry, if values can be made of it.
-std::optional<at::ScalarType> ScalarTypeOfEntry(const std::string& dtype) {
-  if (dtype == "F32") return at::kFloat;
-  if (dtype == "F16") return at::kHalf;
-  if (dtype == "BF16") return at::kBFloat16;
-  if (dtype == "I64") return at::kLong;
-  return std::nullopt;
+std::optional<at::ScalarType> ScalarTypeOfEntry(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::kF32:
+      return at::kFloat;
+    case Dtype::kF16:
+      return at::kHalf;
+    case Dtype::kBf16:
+      return at::kBFloat16;
+    case Dtype::kI64:
+      return at::kLong;
+    default:
+      return std::nullopt;
+  }
 }
 
 class FileSource : public ValueSource {
@@ -113,12 +120,12 @@ class FileSource : public ValueSource {
 
   void Load(const Buffer& buffer, const torch::Tensor& value) const override {
     const std::string where = file_.path().string() + ":" + buffer.name;
-    const auto found = file_.entries().find(buffer.name);
-    if (found == file_.entries().end()) {
+    const auto found = file_.tensors().find(buffer.name);
+    if (found == file_.tensors().end()) {
       if (!may_be_absent_(buffer)) throw InputError(where, "is not in the file");
       return FillFresh(buffer, 0, value, where);
     }
-    const SafetensorsEntry& entry = found->second;
+    const TensorView& entry = found->second;
     if (value.sizes() != at::IntArrayRef(entry.sizes)) {
       throw InputError(where,
                        fmt::format("has the sizes [{}], not [{}]", fmt::join(entry.sizes, ", "),
@@ -126,8 +133,9 @@ class FileSource : public ValueSource {
     }
     const std::optional<at::ScalarType> dtype = ScalarTypeOfEntry(entry.dtype);
     if (!dtype || at::isFloatingType(*dtype) != value.is_floating_point()) {
-      throw InputError(where, fmt::format("is of dtype {}, which does not turn into {}",
-                                          entry.dtype, c10::toString(value.scalar_type())));
+      throw InputError(
+          where, fmt::format("is of dtype {}, which does not turn into {}",
+                             SafetensorsName(entry.dtype), c10::toString(value.scalar_type())));
     }
     // The file's bytes may lie at any address: they are copied before they are numbers.
     const at::Tensor same_dtype =

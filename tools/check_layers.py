@@ -4,13 +4,14 @@ import pathlib
 import re
 import sys
 
-LIBRARIES = {"ir", "planner", "simulator", "dispatch", "models", "profiler", "executor"}
+LIBRARIES = {"ir", "files", "planner", "simulator", "dispatch", "models", "profiler", "executor"}
 MAY_INCLUDE = {
     "ir": set(),
+    "files": {"ir"},
     "planner": {"ir"},
     "simulator": {"ir"},
     "dispatch": {"ir"},
-    "models": {"ir", "dispatch"},
+    "models": {"ir", "files", "dispatch"},
     "profiler": {"ir", "dispatch"},
     "executor": {"ir", "dispatch"},
     "cli": LIBRARIES,

@@ -12,7 +12,7 @@
 #include "models/noise_schedule.h"
 #include "models/random.h"
 #include "models/workload.h"
-#include "tests/models/safetensors_text.h"
+#include "tests/support/safetensors_text.h"
 
 namespace stint {
 namespace {

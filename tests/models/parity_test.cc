@@ -11,8 +11,8 @@
 #include <memory>
 #include <string>
 
+#include "files/safetensors.h"
 #include "models/noise_schedule.h"
-#include "models/safetensors.h"
 #include "models/unet.h"
 #include "tests/models/tiny_unet.h"
 
@@ -29,8 +29,8 @@ std::string FileOf(const std::string& name) {
 std::map<std::string, at::Tensor> ReadFloats(const std::string& name) {
   const SafetensorsFile file(FileOf(name));
   std::map<std::string, at::Tensor> tensors;
-  for (const auto& [key, entry] : file.entries()) {
-    if (entry.dtype != "F32") continue;
+  for (const auto& [key, entry] : file.tensors()) {
+    if (entry.dtype != Dtype::kF32) continue;
     const at::Tensor tensor = at::empty(entry.sizes);
     std::memcpy(tensor.data_ptr(), entry.data.data(), entry.data.size());
     tensors[key] = tensor;

@@ -1,14 +1,13 @@
-#include "models/safetensors.h"
+#include "files/safetensors.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <random>
 #include <string>
 
 #include "ir/errors.h"
-#include "tests/models/safetensors_text.h"
+#include "tests/support/safetensors_text.h"
 
 namespace stint {
 namespace {
@@ -16,8 +15,8 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::map<std::string, SafetensorsEntry> Parse(const std::string& bytes) {
-  return ParseSafetensors(std::as_bytes(std::span(bytes)), "w.safetensors");
+std::map<std::string, TensorView> Parse(const std::string& bytes) {
+  return ParseSafetensors(std::as_bytes(std::span(bytes)), "w.safetensors").tensors;
 }
 
 std::string Refusal(const std::string& header, const std::string& data) {
@@ -37,7 +36,7 @@ TEST(SafetensorsTest, ReadsNamesSizesAndBytes) {
   const std::string bytes = SafetensorsBytes(kTwoTensors, "01234567abcdefgh");
   const auto entries = Parse(bytes);
   ASSERT_EQ(entries.size(), 2U);
-  EXPECT_EQ(entries.at("a").dtype, "F32");
+  EXPECT_EQ(entries.at("a").dtype, Dtype::kF32);
   EXPECT_THAT(entries.at("a").sizes, ElementsAre(2));
   EXPECT_EQ(std::memcmp(entries.at("a").data.data(), "01234567", 8), 0);
   EXPECT_THAT(entries.at("b").sizes, ElementsAre());
@@ -47,12 +46,15 @@ TEST(SafetensorsTest, ReadsNamesSizesAndBytes) {
 TEST(SafetensorsTest, ReadsAFileAndNamesOneThatIsMissing) {
   const std::string path = WriteBytes(testing::TempDir() + "/two.safetensors",
                                       SafetensorsBytes(kTwoTensors, "01234567abcdefgh"));
-  EXPECT_EQ(SafetensorsFile(path).entries().size(), 2U);
+  const SafetensorsFile file(path);
+  EXPECT_EQ(file.tensors().size(), 2U);
+  EXPECT_EQ(file.metadata().at("format"), "pt");
   try {
     SafetensorsFile("/nowhere/w.safetensors");
     FAIL() << "read a file that is not there";
   } catch (const InputError& error) {
-    EXPECT_STREQ(error.what(), "/nowhere/w.safetensors: No such file or directory");
+    EXPECT_STREQ(error.what(),
+                 "/nowhere/w.safetensors: cannot be read (No such file or directory)");
   }
 }
 
@@ -62,6 +64,15 @@ TEST(SafetensorsTest, RefusesHeadersThatAreNoHeaders) {
   EXPECT_EQ(Refusal("{\"a\"", ""),
             "w.safetensors: has a header that is not JSON: byte 13 is wrong");
   EXPECT_EQ(Refusal("[]", ""), "w.safetensors: has a header that is not a JSON object");
+}
+
+TEST(SafetensorsTest, RefusesDeepNestingAndMetadataThatAreNoTexts) {
+  EXPECT_EQ(Refusal("{\"a\":" + std::string(100'000, '['), ""),
+            "w.safetensors: has a header that is nested too deeply");
+  EXPECT_EQ(Refusal(R"({"__metadata__":{"rank":4}})", ""),
+            "w.safetensors:__metadata__: is not an object of texts");
+  EXPECT_EQ(Refusal(R"({"a":1e999})", ""),
+            "w.safetensors: has a header with a number that is too large");
 }
 
 TEST(SafetensorsTest, NamesTheTensorThatIsWrong) {
@@ -99,33 +110,6 @@ TEST(SafetensorsTest, RefusesOverlapsAndHoles) {
   EXPECT_THAT(Refusal(two("[0,4]", "[4,8]"), "012345678"),
               HasSubstr("w.safetensors: ends with bytes that belong to no tensor"));
 }
-
-class SafetensorsFuzz : public testing::TestWithParam<std::uint32_t> {};
-
-// The bytes end where a page that cannot be read begins or the sanitizer watches; here every byte
-// that an entry claims is read.
-TEST_P(SafetensorsFuzz, DamagedFilesAreRefusedOrReadWithinTheirBytes) {
-  std::mt19937 random(GetParam());
-  for (int round = 0; round < 500; ++round) {
-    std::string bytes = SafetensorsBytes(kTwoTensors, "01234567abcdefgh");
-    for (std::uint32_t i = 0; i < 1 + random() % 4; ++i) {
-      bytes[random() % bytes.size()] = static_cast<char>(random() % 256);
-    }
-    if (random() % 2 == 0) bytes.resize(random() % (bytes.size() + 1));
-    const std::vector<char> exact(bytes.begin(), bytes.end());
-    try {
-      for (const auto& [name, entry] :
-           ParseSafetensors(std::as_bytes(std::span(exact)), "w.safetensors")) {
-        const auto* const begin = reinterpret_cast<const char*>(entry.data.data());
-        ASSERT_GE(begin, exact.data());
-        ASSERT_LE(begin + entry.data.size(), exact.data() + exact.size());
-      }
-    } catch (const InputError&) {
-    }
-  }
-}
-
-INSTANTIATE_TEST_SUITE_P(Seeds, SafetensorsFuzz, testing::Range(0U, 20U));
 
 }  // namespace
 }  // namespace stint
