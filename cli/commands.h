@@ -15,6 +15,8 @@ void AddSimulateCommand(CLI::App& app, ExitCode& exit_code);
 void AddRunCommand(CLI::App& app, ExitCode& exit_code);
 void AddReportCommand(CLI::App& app, ExitCode& exit_code);
 void AddImportCommand(CLI::App& app, ExitCode& exit_code);
+void AddInspectCommand(CLI::App& app, ExitCode& exit_code);
+void AddConvertCommand(CLI::App& app, ExitCode& exit_code);
 void AddBenchSolversCommand(CLI::App& app, ExitCode& exit_code);
 void AddPackCommand(CLI::App& app, ExitCode& exit_code);
 

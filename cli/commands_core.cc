@@ -19,6 +19,8 @@ void AddCommands(CLI::App& app, ExitCode& exit_code) {
   AddSimulateCommand(app, exit_code);
   AddReportCommand(app, exit_code);
   AddImportCommand(app, exit_code);
+  AddInspectCommand(app, exit_code);
+  AddConvertCommand(app, exit_code);
   AddBenchSolversCommand(app, exit_code);
   AddPackCommand(app, exit_code);
 }
