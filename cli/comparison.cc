@@ -50,6 +50,48 @@ ComparisonRow ProcessRow(const Report& predicted, const Report& measured, const 
   return row;
 }
 
+const StreamTime* FindStream(const Report& report, Stream stream) {
+  const auto found = std::ranges::find(report.streams, stream, &StreamTime::stream);
+  return found == report.streams.end() ? nullptr : &*found;
+}
+
+/// How long one stream was at work; how much it copied.
+ComparisonRow StreamRow(const char* label, const Report& predicted, const Report& measured,
+                        Stream stream) {
+  const StreamTime* const expected = FindStream(predicted, stream);
+  const StreamTime* const found = FindStream(measured, stream);
+  ComparisonRow row = {.label = label};
+  if (expected != nullptr) row.predicted = FormatDuration(expected->busy_ns);
+  if (found != nullptr) row.measured = FormatDuration(found->busy_ns);
+  const StreamTime* const copied = found != nullptr ? found : expected;
+  if (copied != nullptr && copied->copied_bytes > 0) row.note = FormatBytes(copied->copied_bytes);
+  return row;
+}
+
+/// All stalls of one iteration; the longest one's cause.
+ComparisonRow StallRow(const Report& predicted, const Report& measured) {
+  const auto sum = [](const Report& report) {
+    std::int64_t stalled_ns = 0;
+    for (const Stall& stall : report.stalls) {
+      const bool is_repeated = stall.part == "body";
+      const std::int64_t repeat_count = is_repeated && Index(stall.phase) < report.phases.size()
+                                            ? report.phases[Index(stall.phase)].repeat_count
+                                            : 1;
+      stalled_ns += stall.duration_ns * repeat_count;
+    }
+    return stalled_ns;
+  };
+  ComparisonRow row = {.label = "compute stood still",
+                       .predicted = FormatDuration(sum(predicted)),
+                       .measured = FormatDuration(sum(measured))};
+  const auto longest = std::ranges::max_element(measured.stalls, std::less{}, &Stall::duration_ns);
+  if (longest != measured.stalls.end()) {
+    row.note = fmt::format("{} at {} {} for {}", FormatDuration(longest->duration_ns),
+                           longest->part, longest->instruction, longest->cause);
+  }
+  return row;
+}
+
 ComparisonRow ServedRow(const Served& served) {
   const bool is_kept = served.foreign.empty() && served.mismatch_count == 0;
   return {.label = "foreign requests",
@@ -127,6 +169,12 @@ Comparison Compare(const Report& predicted, const Report& measured, const Plan* 
     rows.push_back(ProcessRow(predicted, measured, plan));
   }
   rows.push_back(TimeRow(predicted, measured));
+  if (!predicted.streams.empty() || !measured.streams.empty()) {
+    rows.push_back(StreamRow("compute", predicted, measured, Stream::kCompute));
+    rows.push_back(StreamRow("copies to the host", predicted, measured, Stream::kToHost));
+    rows.push_back(StreamRow("copies to the device", predicted, measured, Stream::kToDevice));
+    rows.push_back(StallRow(predicted, measured));
+  }
   rows.push_back({.label = "ops recomputed",
                   .predicted = std::to_string(predicted.recomputed_op_count),
                   .measured = std::to_string(measured.recomputed_op_count)});

@@ -28,7 +28,7 @@ namespace {
 constexpr char kExamples[] = R"(Examples:
   stint run --profile profile.json --plan plan.json --output measured.json
   stint run --profile profile.json --plan plan.json --weights unet.safetensors --verify --output measured.json
-  stint run --profile profile.json --plan plan.json --iterations 1 --poison --output measured.json
+  stint run --profile profile.json --plan plan.json --iterations 1 --poison --jitter 7 --output measured.json
 
 Exit 5: measured memory is not what stint simulate predicts, or --verify found a difference.
 The report is written all the same.)";
@@ -41,6 +41,7 @@ struct RunFlags {
   std::int64_t iteration_count = 5;
   bool is_op_by_op = false;
   bool is_poisoned = false;
+  std::optional<std::uint64_t> jitter_seed{};
   bool is_verified = false;
   std::string output = "-";
   bool is_json = false;
@@ -69,6 +70,7 @@ ExecuteOptions OptionsFor(const RunFlags& flags, Progress& progress) {
   return {.iteration_count = flags.iteration_count,
           .use_graph = !flags.is_op_by_op,
           .poison = flags.is_poisoned,
+          .jitter_seed = flags.jitter_seed,
           .on_progress = [&](std::int64_t done_count, std::int64_t total_count) {
             progress.Update(done_count, total_count);
           }};
@@ -194,6 +196,10 @@ void AddRunCommand(CLI::App& app, ExitCode& exit_code) {
   command->add_flag("--no-graph", flags->is_op_by_op, "Issue op by op where the device has graphs");
   command->add_flag("--poison", flags->is_poisoned,
                     "Fill what is freed with NaN, to find reads of dead values");
+  command
+      ->add_option("--jitter", flags->jitter_seed,
+                   "Delay copies and computes at random, to find waits that are missing")
+      ->type_name("SEED");
   command->add_flag("--verify", flags->is_verified,
                     "Compare with the unplanned run, bitwise, through the deterministic twin");
   command->add_option("--output", flags->output, "Report to write; - is standard output")

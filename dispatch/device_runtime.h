@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "dispatch/copy_streams.h"
 #include "ir/device.h"
 
 namespace stint {
@@ -34,6 +35,14 @@ class DeviceRuntime {
   /// @throws InputError naming the device if there is not enough.
   virtual void* Allocate(std::int64_t size_bytes) = 0;
   virtual void Free(void* data) = 0;
+
+  /// Host memory that copies read and write at full speed: pinned on CUDA. Not initialised.
+  /// @throws InputError naming the host if it has not so much to spare.
+  virtual void* AllocateHost(std::int64_t size_bytes) = 0;
+  virtual void FreeHost(void* data) = 0;
+
+  /// Streams for copies beside the compute stream. Null where the driver cannot join them with it.
+  virtual std::unique_ptr<CopyStreams> MakeCopyStreams() = 0;
 
   virtual void CopyToDevice(void* device_data, const void* host_data, std::int64_t size_bytes) = 0;
   virtual void CopyToHost(void* host_data, const void* device_data, std::int64_t size_bytes) = 0;

@@ -11,6 +11,7 @@
 
 #include "dispatch/allocator_hook.h"
 #include "dispatch/device_parts.h"
+#include "dispatch/host_memory.h"
 #include "ir/errors.h"
 #include "ir/units.h"
 
@@ -74,6 +75,14 @@ class CpuRuntime final : public DeviceRuntime {
   }
 
   void Free(void* data) override { std::free(data); }
+
+  void* AllocateHost(std::int64_t size_bytes) override {
+    CheckHostHas(size_bytes);
+    return Allocate(size_bytes);
+  }
+  void FreeHost(void* data) override { Free(data); }
+
+  std::unique_ptr<CopyStreams> MakeCopyStreams() override { return MakeCpuCopyStreams(); }
 
   void CopyToDevice(void* device_data, const void* host_data, std::int64_t size_bytes) override {
     std::memcpy(device_data, host_data, static_cast<std::size_t>(size_bytes));

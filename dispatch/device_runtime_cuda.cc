@@ -11,8 +11,10 @@
 #include <cstdlib>
 #include <utility>
 
+#include "dispatch/copy_streams_cuda.h"
 #include "dispatch/cuda_survey.h"
 #include "dispatch/device_parts.h"
+#include "dispatch/host_memory.h"
 #include "dispatch/random_fill.h"
 #include "ir/errors.h"
 #include "ir/units.h"
@@ -94,6 +96,7 @@ class CudaRuntime final : public DeviceRuntime {
     WarmUpLibraries(self);
     const std::int64_t graph_node_bytes = MeasureGraphNodeBytes(self, stream_);
     std::vector<CopyTime> copy_times = MeasureCopyTimes(stream_);
+    const std::unique_ptr<CopyStreams> copy_streams = self.MakeCopyStreams();  // Take memory, too.
     return {.kind = DeviceKind::kCuda,
             .name = properties.name,
             .memory_bytes = static_cast<std::int64_t>(properties.totalGlobalMem),
@@ -119,6 +122,21 @@ class CudaRuntime final : public DeviceRuntime {
   }
 
   void Free(void* data) override { C10_CUDA_CHECK(cudaFree(data)); }
+
+  void* AllocateHost(std::int64_t size_bytes) override {
+    CheckHostHas(size_bytes);  // The driver would take what others need, and they would be killed.
+    void* data = nullptr;
+    if (cudaHostAlloc(&data, static_cast<std::size_t>(size_bytes), cudaHostAllocDefault) !=
+        cudaSuccess) {
+      cudaGetLastError();
+      throw InputError("host memory",
+                       fmt::format("the driver cannot pin {}", FormatBytes(size_bytes)));
+    }
+    return data;
+  }
+  void FreeHost(void* data) override { C10_CUDA_CHECK(cudaFreeHost(data)); }
+
+  std::unique_ptr<CopyStreams> MakeCopyStreams() override { return MakeCudaCopyStreams(stream_); }
 
   void CopyToDevice(void* device_data, const void* host_data, std::int64_t size_bytes) override {
     Copy(device_data, host_data, size_bytes, cudaMemcpyHostToDevice);

@@ -44,6 +44,18 @@ __global__ void FillKernel(Element* elements, std::int64_t count, std::uint64_t 
 
 __global__ void EmptyKernel() {}
 
+__device__ std::int64_t Now() {
+  std::int64_t now_ns = 0;
+  asm volatile("mov.u64 %0, %globaltimer;" : "=l"(now_ns));
+  return now_ns;
+}
+
+__global__ void DelayKernel(std::int64_t duration_ns) {
+  const std::int64_t begin_ns = Now();
+  while (Now() - begin_ns < duration_ns) {
+  }
+}
+
 template <typename Element>
 cudaError_t Fill(void* data, std::int64_t size_bytes, std::uint64_t seed, cudaStream_t stream) {
   const std::int64_t count = size_bytes / static_cast<std::int64_t>(sizeof(Element));
@@ -67,6 +79,11 @@ cudaError_t FillRandomOnDevice(void* data, const std::string& dtype, std::int64_
 
 cudaError_t LaunchEmptyKernels(int count, cudaStream_t stream) {
   for (int i = 0; i < count; ++i) EmptyKernel<<<1, 1, 0, stream>>>();
+  return cudaGetLastError();
+}
+
+cudaError_t LaunchDelay(std::int64_t duration_ns, cudaStream_t stream) {
+  DelayKernel<<<1, 1, 0, stream>>>(duration_ns);
   return cudaGetLastError();
 }
 

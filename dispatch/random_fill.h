@@ -16,4 +16,7 @@ cudaError_t FillRandomOnDevice(void* data, const std::string& dtype, std::int64_
 /// Puts `count` kernels that do nothing on `stream`.
 cudaError_t LaunchEmptyKernels(int count, cudaStream_t stream);
 
+/// Puts a kernel that takes `duration_ns` and does nothing on `stream`.
+cudaError_t LaunchDelay(std::int64_t duration_ns, cudaStream_t stream);
+
 }  // namespace stint

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "dispatch/device_runtime.h"
@@ -25,14 +26,17 @@ using OnResult = std::function<void(const Buffer& buffer, const torch::Tensor& v
 struct ExecuteOptions {
   std::int64_t iteration_count = 5;  // Timed ones, after one that is not; >= 1.
   bool use_graph = true;             // Each phase body as one graph, where the device has graphs.
-  bool poison = false;   // Fill freed ranges with NaN bytes: finds reads of dead values.
-  OnResult on_result{};  // May be empty.
+  bool poison = false;  // Fill freed ranges with NaN bytes: finds reads of dead values.
+  std::optional<std::uint64_t> jitter_seed{};  // Delay copies, and computes beside them, at
+                                               // random: finds waits that are missing.
+  OnResult on_result{};                        // May be empty.
   std::function<void(std::int64_t done_count, std::int64_t total_count)>
       on_progress{};  // Instructions.
 };
 
-/// Loads, runs and measures `plan`, which must have passed CheckPlan. A request that the plan does
-/// not know is served from outside the arena, counted and named; nothing throws inside an op.
+/// Loads, runs and measures `plan`, which must have passed CheckPlan. Copies run beside the
+/// compute, each waiting for what the plan implies (copy_waits.h). A request that the plan does not
+/// know is served from outside the arena, counted and named; nothing throws inside an op.
 /// @throws InputError if profile and plan do not belong together or the device is not the profile's
 /// kind.
 Report Execute(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,

@@ -14,8 +14,8 @@ namespace stint {
 namespace {
 
 constexpr std::int64_t kNowhere = -1;
-constexpr std::size_t kPartsPerPhase = 3;  // Prologue, body, epilogue.
-constexpr std::uint8_t kPoison = 0xff;     // All ones: NaN in every floating type.
+constexpr std::size_t kPartsPerPhase = PlanCopies::kPartsPerPhase;
+constexpr std::uint8_t kPoison = 0xff;  // All ones: NaN in every floating type.
 
 std::int64_t NanosecondsBetween(std::chrono::steady_clock::time_point begin,
                                 std::chrono::steady_clock::time_point end) {
@@ -59,19 +59,26 @@ PlanRun::PlanRun(const Profile& profile, const Plan& plan, DeviceRuntime& runtim
       final_ops_(profile.buffers.size()),
       is_written_(profile.buffers.size()),
       is_final_(profile.buffers.size()),
+      is_given_(profile.buffers.size()),
       offsets_(profile.buffers.size(), kNowhere),
       host_(profile.buffers.size()),
       host_offsets_(profile.buffers.size(), kNowhere),
-      host_pool_(static_cast<std::size_t>(plan.host_bytes)),
       memory_{.runtime = runtime, .data = runtime.Allocate(plan.arena_bytes)},
       arena_(memory_.data, plan.arena_bytes, FindWorkspaces()),
       listening_(runtime.kind(), arena_),
-      workspaces_(runtime) {
+      workspaces_(runtime),
+      copies_(profile, plan, runtime, memory_.data,
+              {.poison = options.poison ? std::optional(kPoison) : std::nullopt,
+               .jitter_seed = options.jitter_seed}) {
   runtime_.SetDeterministic(profile_.is_deterministic);
   if (options_.poison) runtime_.Fill(memory_.data, kPoison, plan_.arena_bytes);
   FindFinalOps();
   FindHostPlaces();
+  FindGaps();
   for (const Placement& placement : plan_.initial) Begin(placement.buffer, placement.offset_bytes);
+  for (std::size_t i = 0; i < plan_.shards.size(); ++i) {
+    if (offsets_[Index(plan_.shards[i].members.front().buffer)] != kNowhere) BeginGaps(ShardId(i));
+  }
   for (std::size_t i = 0; i < plan_.phases.size(); ++i) {
     AddPart(plan_.phases[i].prologue, 1);
     AddPart(plan_.phases[i].body, profile_.phases[i].repeat_count);
@@ -81,7 +88,8 @@ PlanRun::PlanRun(const Profile& profile, const Plan& plan, DeviceRuntime& runtim
 }
 
 PlanRun::~PlanRun() {
-  // Kernels still in flight read the arena.
+  // Kernels and copies still in flight use the arena.
+  copies_.Stop();
   runtime_.Synchronize();
 }
 
@@ -123,14 +131,32 @@ void PlanRun::FindHostPlaces() {
   }
 }
 
+void PlanRun::FindGaps() {
+  for (const Shard& shard : plan_.shards) {
+    std::vector<Placement> members = shard.members;
+    std::ranges::sort(members, std::less{}, &Placement::offset_bytes);
+    std::vector<Gap>& gaps = gaps_.emplace_back();
+    std::int64_t end_bytes = 0;
+    const auto add_gap_before = [&](std::int64_t begin_bytes) {
+      if (begin_bytes > end_bytes) {
+        gaps.push_back({.offset_bytes = end_bytes, .size_bytes = begin_bytes - end_bytes});
+      }
+    };
+    for (const Placement& member : members) {
+      add_gap_before(member.offset_bytes);
+      end_bytes = member.offset_bytes + AlignUp(profile_.buffers[Index(member.buffer)].size_bytes);
+    }
+    add_gap_before(AlignUp(shard.size_bytes));
+  }
+}
+
 void PlanRun::AddPart(const std::vector<Instruction>& instructions, std::int64_t repeat_count) {
+  const bool draws_numbers = std::ranges::any_of(instructions, [&](const Instruction& instruction) {
+    return instruction.kind == InstructionKind::kCompute &&
+           profile_.ops[Index(instruction.op)].random;
+  });
   const bool can_be_graph =
-      !instructions.empty() &&
-      std::all_of(instructions.begin(), instructions.end(), [&](const Instruction& instruction) {
-        return instruction.kind == InstructionKind::kFree ||
-               (instruction.kind == InstructionKind::kCompute &&
-                !profile_.ops[Index(instruction.op)].random);
-      });
+      !instructions.empty() && !draws_numbers && copies_.CanBeGraph(parts_.size());
   Part part{
       .instructions = &instructions, .repeat_count = repeat_count, .can_be_graph = can_be_graph};
   part.timeline.live_after_bytes.resize(instructions.size());
@@ -143,6 +169,7 @@ void PlanRun::AddPart(const std::vector<Instruction>& instructions, std::int64_t
 }
 
 void PlanRun::Load(const LoadValue& load) {
+  runtime_.Synchronize();  // Of an earlier iteration, copies may still use the host pool.
   for (std::size_t i = 0; i < profile_.buffers.size(); ++i) {
     const Buffer& buffer = profile_.buffers[i];
     if (!buffer.is_persistent || buffer.role == BufferRole::kWorkspace || buffer.size_bytes == 0) {
@@ -157,7 +184,7 @@ void PlanRun::Load(const LoadValue& load) {
                             buffer.size_bytes);
     } else {
       Check(host_offsets_[i] != kNowhere, "a persistent buffer starts in the arena or on the host");
-      std::memcpy(host_pool_.data() + host_offsets_[i], value.const_data_ptr(),
+      std::memcpy(copies_.HostAt(host_offsets_[i]), value.const_data_ptr(),
                   static_cast<std::size_t>(buffer.size_bytes));
     }
   }
@@ -167,57 +194,80 @@ void PlanRun::Iterate(const Pass& pass) {
   std::fill(is_final_.begin(), is_final_.end(), false);
   for (std::size_t i = 0; i < parts_.size(); ++i) {
     if (i % kPartsPerPhase == 0) phase_start_ = Clock::now();
-    RunPart(parts_[i], pass);
+    RunPart(i, pass);
   }
-  if (pass.gives_results) GiveFinalResults();
+  if (pass.gives_results) GiveFinalResults(pass);
   for (std::size_t i = 0; i < offsets_.size(); ++i) {
     // Outputs have been read.
     if (!profile_.buffers[i].is_persistent && offsets_[i] != kNowhere) End(BufferId(i), pass);
   }
 }
 
-void PlanRun::RunPart(Part& part, const Pass& pass) {
-  if (pass.use_graphs && LaunchAsGraph(part, pass)) return;
-  for (std::int64_t i = 0; i < part.repeat_count; ++i) IssueAll(part, pass, /*is_recorded=*/i == 0);
+void PlanRun::RunPart(std::size_t index, const Pass& pass) {
+  const bool is_graph = pass.use_graphs && MakeGraph(index, pass);
+  for (std::int64_t i = 0; i < parts_[index].repeat_count; ++i) {
+    copies_.Begin(index);
+    if (is_graph) {
+      Launch(index);
+    } else {
+      IssueAll(index, pass, /*is_recorded=*/i == 0);
+    }
+    copies_.IssueUpTo(index, parts_[index].instructions->size());
+    copies_.End(index);
+  }
 }
 
 /// @returns false if the part cannot be a graph: memory from outside the arena, which the native
 /// allocator may have given to others by the next launch, is no place for one either.
-bool PlanRun::LaunchAsGraph(Part& part, const Pass& pass) {
+bool PlanRun::MakeGraph(std::size_t index, const Pass& pass) {
+  Part& part = parts_[index];
   if (!part.can_be_graph || !arena_.served().foreign.empty()) return false;
-  if (part.graph == nullptr) {
-    const std::vector<std::int64_t> offsets_before = offsets_;
-    Arena::Account account_before = arena_.account();
-    part.graph = runtime_.CaptureGraph([&] { IssueAll(part, pass, /*is_recorded=*/false); });
-    part.can_be_graph = part.graph != nullptr && arena_.served().foreign.empty();
-    if (!part.can_be_graph) {
-      part.graph = nullptr;
-      offsets_ = offsets_before;
-      arena_.SetAccount(std::move(account_before));
-      return false;
-    }
+  if (part.graph != nullptr) return true;
+  const std::vector<std::int64_t> offsets_before = offsets_;
+  Arena::Account account_before = arena_.account();
+  is_capturing_ = true;
+  part.graph = runtime_.CaptureGraph([&] { IssueAll(index, pass, /*is_recorded=*/false); });
+  is_capturing_ = false;
+  part.can_be_graph = part.graph != nullptr && arena_.served().foreign.empty();
+  if (part.can_be_graph) {
     part.offsets_after = offsets_;
     part.account_after = arena_.account();
+  } else {
+    part.graph = nullptr;
   }
-  for (std::int64_t i = 0; i < part.repeat_count; ++i) part.graph->Launch();
-  offsets_ = part.offsets_after;
-  arena_.SetAccount(part.account_after);
-  AddProgress(static_cast<std::int64_t>(part.instructions->size()) * part.repeat_count);
-  return true;
+  offsets_ = offsets_before;
+  arena_.SetAccount(std::move(account_before));
+  return part.can_be_graph;
 }
 
-void PlanRun::IssueAll(Part& part, const Pass& pass, bool is_recorded) {
+void PlanRun::Launch(std::size_t index) {
+  const Part& part = parts_[index];
+  part.graph->Launch();
+  offsets_ = part.offsets_after;
+  arena_.SetAccount(part.account_after);
+  AddProgress(static_cast<std::int64_t>(part.instructions->size()));
+}
+
+/// Copies are issued with the compute, but not while it is captured.
+void PlanRun::IssueAll(std::size_t index, const Pass& pass, bool is_recorded) {
+  Part& part = parts_[index];
   arena_.TakePeakBytes();
   for (std::size_t i = 0; i < part.instructions->size(); ++i) {
+    const Instruction& instruction = (*part.instructions)[i];
+    const bool is_copy = instruction.kind == InstructionKind::kOffload ||
+                         instruction.kind == InstructionKind::kFetch;
+    if (!is_capturing_) copies_.IssueUpTo(index, i + 1);
+    if (!is_copy) copies_.BeforeCompute(index, i);
     const auto start = Clock::now();
     std::vector<std::int64_t> request_live_bytes;
-    const auto issue = [&] { request_live_bytes = Issue((*part.instructions)[i], pass); };
+    const auto issue = [&] { request_live_bytes = Issue(instruction, pass); };
     std::int64_t duration_ns = 0;
-    if (pass.times_instructions) {
+    if (pass.times_instructions && !is_copy) {
       duration_ns = runtime_.TimeOnce(issue);
     } else {
       issue();
     }
+    if (!is_copy) copies_.AfterCompute(index, i);
     if (!pass.use_graphs) AddProgress(1);
     const std::int64_t peak_bytes = arena_.TakePeakBytes();
     if (!is_recorded) continue;
@@ -257,7 +307,9 @@ std::vector<std::int64_t> PlanRun::Compute(const Instruction& compute, std::int6
   std::vector<std::int64_t> live_bytes = arena_.EndOp();
   if (options_.poison) PoisonDeadRequests(compute);
   const auto finish = [&](BufferId id) {
-    if (final_ops_[Index(id)] == compute.op) is_final_[Index(id)] = true;
+    if (final_ops_[Index(id)] != compute.op) return;
+    is_final_[Index(id)] = true;
+    is_given_[Index(id)] = false;
   };
   for (const auto& output : op.outputs) {
     if (output) finish(profile_.tensors[Index(*output)].buffer);
@@ -314,7 +366,7 @@ void PlanRun::PoisonDeadRequests(const Instruction& compute) {
   }
 }
 
-/// Offload, fetch or drop of a buffer, or of the members of a shard one by one.
+/// What an offload, a fetch or a drop does to residences; the copy itself is issued beside.
 void PlanRun::Move(const Instruction& move, const Pass& pass) {
   std::vector<Placement> moved;  // Relative to the instruction's own offset.
   if (move.buffer) {
@@ -322,22 +374,36 @@ void PlanRun::Move(const Instruction& move, const Pass& pass) {
   } else {
     moved = plan_.shards[Index(*move.shard)].members;
   }
-  for (const Placement& member : moved) {
-    const std::size_t i = Index(member.buffer);
-    const std::int64_t size_bytes = profile_.buffers[i].size_bytes;
-    if (size_bytes == 0) continue;
-    if (move.kind == InstructionKind::kFetch) {
+  if (move.kind == InstructionKind::kFetch) {
+    for (const Placement& member : moved) {
       Begin(member.buffer, move.offset_bytes + member.offset_bytes);
-      runtime_.CopyToDevice(AddressOf(member.buffer), host_pool_.data() + host_offsets_[i],
-                            size_bytes);
-      continue;
     }
-    if (move.kind == InstructionKind::kOffload) {
-      runtime_.CopyToHost(host_pool_.data() + host_offsets_[i], AddressOf(member.buffer),
-                          size_bytes);
-    }
-    End(member.buffer, pass);
+    if (move.shard) BeginGaps(*move.shard);
+    return;
   }
+  if (move.shard) EndGaps(*move.shard);
+  for (const Placement& member : moved) {
+    if (move.kind == InstructionKind::kOffload) {
+      Leave(member.buffer);
+    } else {
+      End(member.buffer, pass);
+    }
+  }
+}
+
+void PlanRun::BeginGaps(ShardId shard) {
+  const Placement& first = plan_.shards[Index(shard)].members.front();
+  const std::int64_t begin_bytes = offsets_[Index(first.buffer)] - first.offset_bytes;
+  for (const Gap& gap : gaps_[Index(shard)]) {
+    arena_.BeginResidence(begin_bytes + gap.offset_bytes, gap.size_bytes,
+                          profile_.buffers[Index(first.buffer)].role);
+  }
+}
+
+void PlanRun::EndGaps(ShardId shard) {
+  const Placement& first = plan_.shards[Index(shard)].members.front();
+  const std::int64_t begin_bytes = offsets_[Index(first.buffer)] - first.offset_bytes;
+  for (const Gap& gap : gaps_[Index(shard)]) arena_.EndResidence(begin_bytes + gap.offset_bytes);
 }
 
 void PlanRun::Begin(BufferId id, std::int64_t offset_bytes) {
@@ -350,13 +416,26 @@ void PlanRun::Begin(BufferId id, std::int64_t offset_bytes) {
 void PlanRun::End(BufferId id, const Pass& pass) {
   const Buffer& buffer = profile_.buffers[Index(id)];
   if (buffer.size_bytes == 0) return;
-  const bool is_result = buffer.role == BufferRole::kGradient && !buffer.is_persistent;
-  if (pass.gives_results && !pass.use_graphs && is_result && is_final_[Index(id)]) GiveResult(id);
-  const std::int64_t offset_bytes = std::exchange(offsets_[Index(id)], kNowhere);
-  arena_.EndResidence(offset_bytes);
+  if (pass.gives_results && !pass.use_graphs && IsDueResult(id)) GiveResult(id);
+  const std::int64_t offset_bytes = Leave(id);
   if (options_.poison) {
     runtime_.Fill(arena_.AddressOf(offset_bytes), kPoison, AlignUp(buffer.size_bytes));
   }
+}
+
+/// Ends a residence, whose memory a copy may still read. @returns where it was.
+std::int64_t PlanRun::Leave(BufferId id) {
+  if (profile_.buffers[Index(id)].size_bytes == 0) return kNowhere;
+  const std::int64_t offset_bytes = std::exchange(offsets_[Index(id)], kNowhere);
+  arena_.EndResidence(offset_bytes);
+  return offset_bytes;
+}
+
+/// Whether it is a gradient in its last version that on_result has not seen.
+bool PlanRun::IsDueResult(BufferId id) const {
+  const Buffer& buffer = profile_.buffers[Index(id)];
+  return buffer.role == BufferRole::kGradient && !buffer.is_persistent && is_final_[Index(id)] &&
+         !is_given_[Index(id)];
 }
 
 void* PlanRun::AddressOf(BufferId id) {
@@ -372,21 +451,28 @@ void PlanRun::GiveResult(BufferId id) {
   const at::Tensor image = shapes_.MakeImage(id);
   const std::int64_t size_bytes = profile_.buffers[i].size_bytes;
   if (offsets_[i] == kNowhere && host_offsets_[i] != kNowhere) {
-    std::memcpy(image.mutable_data_ptr(), host_pool_.data() + host_offsets_[i],
+    runtime_.Synchronize();  // The copy that brought it there is over.
+    std::memcpy(image.mutable_data_ptr(), copies_.HostAt(host_offsets_[i]),
                 static_cast<std::size_t>(size_bytes));
   } else {
     runtime_.CopyToHost(image.mutable_data_ptr(), AddressOf(id), size_bytes);
   }
+  is_given_[i] = true;
   options_.on_result(profile_.buffers[i], shapes_.ValueIn(id, image));
 }
 
-/// What the end of an iteration leaves: outputs and what the program wrote.
-void PlanRun::GiveFinalResults() {
+/// What the end of an iteration leaves: outputs, what the program wrote, and gradients that were
+/// offloaded and not fetched again.
+void PlanRun::GiveFinalResults(const Pass& pass) {
   for (std::size_t i = 0; i < profile_.buffers.size(); ++i) {
     const Buffer& buffer = profile_.buffers[i];
     const bool is_updated = buffer.is_persistent && is_written_[i];
     const bool is_output = buffer.role == BufferRole::kOutput && !buffer.is_persistent;
-    if (buffer.size_bytes > 0 && (is_updated || is_output)) GiveResult(BufferId(i));
+    const bool is_left_on_host = !pass.use_graphs && IsDueResult(BufferId(i)) &&
+                                 offsets_[i] == kNowhere && host_offsets_[i] != kNowhere;
+    if (buffer.size_bytes > 0 && (is_updated || is_output || is_left_on_host)) {
+      GiveResult(BufferId(i));
+    }
   }
 }
 
@@ -400,7 +486,11 @@ bool PlanRun::HasGraphs() const {
                      [](const Part& part) { return part.graph != nullptr; });
 }
 
-Report PlanRun::MakeReport() const {
+Report PlanRun::MakeReport() {
+  std::vector<Timeline*> timelines;
+  for (Part& part : parts_) timelines.push_back(&part.timeline);
+  std::vector<StreamTime> streams;
+  std::vector<Stall> stalls = copies_.ReadTimes(timelines, streams);
   Report report{.source = ReportSource::kMeasured,
                 .profile_sha256 = plan_.profile_sha256,
                 .plan_sha256 = PlanSha256(plan_),
@@ -408,6 +498,8 @@ Report PlanRun::MakeReport() const {
                 .peak_bytes = arena_.peak_bytes(),
                 .arena_bytes = arena_.highest_end_bytes(),
                 .peak_by_role = arena_.peak_by_role(),
+                .streams = std::move(streams),
+                .stalls = std::move(stalls),
                 .served = arena_.served()};
   for (std::size_t i = 0; i < profile_.phases.size(); ++i) {
     report.phases.push_back({.name = profile_.phases[i].name,

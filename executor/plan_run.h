@@ -14,6 +14,7 @@
 #include "dispatch/replay.h"
 #include "executor/arena.h"
 #include "executor/executor.h"
+#include "executor/plan_copies.h"
 #include "executor/values.h"
 
 namespace stint {
@@ -45,8 +46,9 @@ class PlanRun {
   /// Whether any part of the plan is a graph now.
   bool HasGraphs() const;
 
-  /// What was measured of memory; the caller adds the times of iterations.
-  Report MakeReport() const;
+  /// What was measured of memory and of the newest iteration's copies; the caller adds the times
+  /// of iterations.
+  Report MakeReport();
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -55,11 +57,16 @@ class PlanRun {
   struct Part {
     const std::vector<Instruction>* instructions = nullptr;
     std::int64_t repeat_count = 1;
-    bool can_be_graph = false;  // Moves nothing, draws no random numbers.
+    bool can_be_graph = false;  // Draws no random numbers, and copies run beside it.
     Timeline timeline{};
     std::unique_ptr<DeviceGraph> graph{};
     std::vector<std::int64_t> offsets_after{};  // Once captured: offsets_ after the part,
     Arena::Account account_after{};             // and the arena's account.
+  };
+  /// What lies between the members of a shard, from its start: taken as long as they are.
+  struct Gap {
+    std::int64_t offset_bytes = 0;
+    std::int64_t size_bytes = 0;
   };
   struct ScopedDeviceMemory {
     DeviceRuntime& runtime;
@@ -76,19 +83,25 @@ class PlanRun {
   std::vector<PlannedWorkspace> FindWorkspaces() const;
   void FindFinalOps();
   void FindHostPlaces();
+  void FindGaps();
   void AddPart(const std::vector<Instruction>& instructions, std::int64_t repeat_count);
-  void RunPart(Part& part, const Pass& pass);
-  bool LaunchAsGraph(Part& part, const Pass& pass);
-  void IssueAll(Part& part, const Pass& pass, bool is_recorded);
+  void RunPart(std::size_t index, const Pass& pass);
+  bool MakeGraph(std::size_t index, const Pass& pass);
+  void Launch(std::size_t index);
+  void IssueAll(std::size_t index, const Pass& pass, bool is_recorded);
   std::vector<std::int64_t> Issue(const Instruction& instruction, const Pass& pass);
   std::vector<std::int64_t> Compute(const Instruction& compute, std::int64_t iteration);
   void KeepOutput(const Instruction& compute, BufferId id, void* data);
   void PoisonDeadRequests(const Instruction& compute);
   void Move(const Instruction& move, const Pass& pass);
+  void BeginGaps(ShardId shard);
+  void EndGaps(ShardId shard);
   void Begin(BufferId id, std::int64_t offset_bytes);
   void End(BufferId id, const Pass& pass);
+  std::int64_t Leave(BufferId id);
+  bool IsDueResult(BufferId id) const;
   void GiveResult(BufferId id);
-  void GiveFinalResults();
+  void GiveFinalResults(const Pass& pass);
   void AddProgress(std::int64_t instruction_count);
   void* AddressOf(BufferId id);
   std::vector<PlannedRequest> PlannedRequestsOf(const Instruction& compute) const;
@@ -103,17 +116,19 @@ class PlanRun {
   std::vector<OpId> final_ops_;               // By buffer: the last op that creates or writes it.
   std::vector<bool> is_written_;              // By buffer: in place.
   std::vector<bool> is_final_;                // By buffer: its final op has run in this pass.
+  std::vector<bool> is_given_;                // By buffer: as a result, since it is final.
   std::vector<std::int64_t> offsets_;         // By buffer: of its residence; -1 if it has none.
   std::vector<std::vector<std::byte>> host_;  // By buffer: content of those that live on the host.
   std::vector<std::int64_t> host_offsets_;    // By buffer: of its copy in the host pool; -1: none.
-  std::vector<std::byte> host_pool_;
-
+  std::vector<std::vector<Gap>> gaps_;        // By shard.
   ScopedDeviceMemory memory_;
   Arena arena_;
   ScopedAllocatorListener listening_;
   ScopedWorkspaces workspaces_;
+  PlanCopies copies_;
   std::vector<Part> parts_;  // Prologue, body, epilogue of each phase.
 
+  bool is_capturing_ = false;
   Clock::time_point phase_start_{};
   std::int64_t done_count_ = 0;   // Instructions, for progress.
   std::int64_t total_count_ = 0;  //

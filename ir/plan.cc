@@ -9,6 +9,7 @@
 
 #include "ir/errors.h"
 #include "ir/file.h"
+#include "ir/quoted.h"
 #include "ir/units.h"
 #include "ir/words.h"
 
@@ -158,6 +159,14 @@ Plan ReadPlan(const std::filesystem::path& path) {
 
 void WritePlan(const Plan& plan, const std::filesystem::path& path) {
   WriteText(path, ToJson(plan));
+}
+
+std::string NameOf(const Profile& profile, const Plan& plan, const Instruction& move) {
+  if (!move.shard)
+    return fmt::format("{} of {}", ToString(move.kind), NameOf(profile, *move.buffer));
+  const std::string& name = plan.shards[Index(*move.shard)].name;
+  return fmt::format("{} of shard {}{}", ToString(move.kind), Index(*move.shard),
+                     name.empty() ? "" : fmt::format(" ({})", Quoted(name)));
 }
 
 }  // namespace stint

@@ -144,6 +144,10 @@ const char* ToString(InstructionKind kind);
 const char* ToString(PlanStatus status);
 const char* ToString(BoundRow row);
 
+/// How people call an instruction that moves something: "fetch of shard 3 (up_blocks.1)",
+/// "offload of buffer 12 (conv_in.weight)".
+std::string NameOf(const Profile& profile, const Plan& plan, const Instruction& move);
+
 /// Checks what can be said of a plan without its profile: each instruction has the fields of its
 /// kind and no others, offsets are multiples of 512, amounts and ids are in range.
 /// @throws InputError whose `where` begins with `where` and goes on with a JSON pointer.

@@ -11,6 +11,7 @@
 
 #include "ir/ids.h"
 #include "ir/profile.h"
+#include "ir/stream.h"
 
 namespace stint {
 
@@ -29,7 +30,7 @@ struct Timeline {
       request_live_bytes{};                 // Empty list for other instructions.
   std::vector<std::int64_t> start_ns{};     // From the start of the first repetition of the phase.
   std::vector<std::int64_t> duration_ns{};  // Of the instruction on its stream; 0 where not
-                                            // measured (inside a CUDA graph).
+                                            // measured (computes inside a CUDA graph).
 };
 
 /// One phase: its prologue, one repetition of its body, its epilogue.
@@ -61,6 +62,24 @@ struct Served {
   std::vector<ForeignRequest> foreign{};
 };
 
+/// One stream in one iteration, all repetitions together.
+struct StreamTime {
+  Stream stream{};
+  std::int64_t busy_ns = 0;       // At work; of compute, the time that it did not stand still.
+  std::int64_t copied_bytes = 0;  // 0 for compute.
+};
+
+/// Compute that stood still until a copy was over, in each repetition.
+struct Stall {
+  PhaseId phase{};
+  std::string part{};            // "prologue", "body", "epilogue".
+  std::int32_t instruction = 0;  // Of the part: the one that waited; one past the last if the
+                                 // part's end waited for its copies.
+  std::int32_t copy = 0;         // The instruction it waited for, in the same part.
+  std::string cause{};           // That one in words: "fetch of shard 3 (up_blocks.1)".
+  std::int64_t duration_ns = 0;  // > 0.
+};
+
 /// Comparison with the unplanned run, bitwise; present after --verify.
 struct Verification {
   std::int64_t output_count = 0;         // Compared.
@@ -84,6 +103,9 @@ struct Report {
   std::int64_t recomputed_op_count = 0;   // Computes beyond the first of each op, in one iteration.
   std::vector<RoleBytes> peak_by_role{};  // In the order of BufferRole.
   std::vector<PhaseReport> phases{};
+  std::vector<StreamTime> streams{};  // Compute, to host, to device; empty if nothing moves, or the
+                                      // device copies in turn.
+  std::vector<Stall> stalls{};        // In the order of instructions.
   Served served{};
   std::optional<Verification> verification{};
   Context context{};

@@ -45,6 +45,23 @@ void Describe(Io& io, typename Io::template Noun<Served>& served) {
 }
 
 template <typename Io>
+void Describe(Io& io, typename Io::template Noun<StreamTime>& time) {
+  io.Field("stream", time.stream);
+  io.Field("busy_ns", time.busy_ns);
+  io.Optional("copied_bytes", time.copied_bytes);
+}
+
+template <typename Io>
+void Describe(Io& io, typename Io::template Noun<Stall>& stall) {
+  io.Field("phase", stall.phase);
+  io.Field("part", stall.part);
+  io.Field("instruction", stall.instruction);
+  io.Field("copy", stall.copy);
+  io.Field("cause", stall.cause);
+  io.Field("duration_ns", stall.duration_ns);
+}
+
+template <typename Io>
 void Describe(Io& io, typename Io::template Noun<Verification>& verification) {
   io.Field("output_count", verification.output_count);
   io.Field("gradient_count", verification.gradient_count);
@@ -70,6 +87,8 @@ void Describe(Io& io, typename Io::template Noun<Report>& report) {
   io.Field("recomputed_op_count", report.recomputed_op_count);
   io.Field("peak_by_role", report.peak_by_role);
   io.Field("served", report.served);
+  io.Optional("streams", report.streams);
+  io.Optional("stalls", report.stalls);
   io.Optional("verification", report.verification);
   io.Blocks("phases", report.phases);
   io.Context(report.context);

@@ -8,6 +8,7 @@
 #include "ir/plan.h"
 #include "ir/profile.h"
 #include "ir/report.h"
+#include "ir/stream.h"
 
 namespace stint {
 
@@ -24,6 +25,7 @@ constexpr auto WordsOf(BoundRow) {
   return std::array{"memory",      "need",           "closure",   "carry",
                     "suffix_need", "suffix_closure", "suffix_sum"};
 }
+constexpr auto WordsOf(Stream) { return std::array{"compute", "to_host", "to_device"}; }
 constexpr auto WordsOf(ReportSource) { return std::array{"predicted", "measured"}; }
 
 template <typename Enum>

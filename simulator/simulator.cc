@@ -94,6 +94,9 @@ class Walk {
       if (IsResident(shard)) TakeGaps(shard);
     }
 
+    for (const Stream stream : {Stream::kCompute, Stream::kToHost, Stream::kToDevice}) {
+      streams_.push_back({.stream = stream});
+    }
     Report report = {.source = ReportSource::kPredicted,
                      .profile_sha256 = plan_.profile_sha256,
                      .plan_sha256 = PlanSha256(plan_),
@@ -105,6 +108,10 @@ class Walk {
     report.arena_bytes = arena_bytes_;
     report.recomputed_op_count = recomputed_op_count_;
     report.peak_by_role = ledger_.PeakByRole();
+    if (has_copies_) {
+      report.streams = std::move(streams_);
+      report.stalls = std::move(stalls_);
+    }
     if (profile_.device.kind != DeviceKind::kCpu) {
       report.process_bytes = plan_.overhead_bytes + arena_bytes_;
     }
@@ -125,6 +132,7 @@ class Walk {
     PhaseReport& result = report.phases.emplace_back(
         PhaseReport{.name = phase.name, .repeat_count = phase.repeat_count});
 
+    phase_ = static_cast<PhaseId>(index);
     std::int64_t clock_ns = 0;
     clock_ns += RunPart(plan.prologue, where + "/prologue", 1, clock_ns, result.prologue);
     clock_ns += phase.repeat_count *
@@ -171,7 +179,65 @@ class Walk {
     }
     std::int64_t part_ns = 0;
     for (const TaskTimes& time : times) part_ns = std::max(part_ns, time.end_ns);
+    const std::string part = where.substr(where.rfind('/') + 1);
+    AddStreamTimes(instructions, times, task_of, repeat_count);
+    AddStalls(instructions, times, task_of, part);
     return part_ns;
+  }
+
+  using TaskOfInstruction = std::vector<std::optional<std::int32_t>>;
+
+  void AddStreamTimes(const std::vector<Instruction>& instructions,
+                      const std::vector<TaskTimes>& times, const TaskOfInstruction& task_of,
+                      std::int64_t repeat_count) {
+    for (std::size_t i = 0; i < instructions.size(); ++i) {
+      if (!task_of[i]) continue;
+      StreamTime& stream = streams_[static_cast<std::size_t>(tasks_[*task_of[i]].stream)];
+      const TaskTimes& time = times[*task_of[i]];
+      stream.busy_ns += repeat_count * (time.end_ns - time.begin_ns);
+      if (stream.stream == Stream::kCompute) continue;
+      stream.copied_bytes += repeat_count * MovedBytes(instructions[i]);
+      has_copies_ = true;
+    }
+  }
+
+  /// Compute that began later than the one before it ended, and copies that ended after all of it.
+  void AddStalls(const std::vector<Instruction>& instructions, const std::vector<TaskTimes>& times,
+                 const TaskOfInstruction& task_of, const std::string& part) {
+    std::vector<std::size_t> instruction_of(tasks_.size());
+    std::optional<std::int32_t> last_copy;  // To end.
+    for (std::size_t i = 0; i < instructions.size(); ++i) {
+      if (!task_of[i]) continue;
+      instruction_of[*task_of[i]] = i;
+      if (tasks_[*task_of[i]].stream == Stream::kCompute) continue;
+      if (!last_copy || times[*task_of[i]].end_ns > times[*last_copy].end_ns)
+        last_copy = task_of[i];
+    }
+    const auto add = [&](std::size_t instruction, std::int32_t copy, std::int64_t duration_ns) {
+      const std::size_t cause = instruction_of[copy];
+      stalls_.push_back({.phase = phase_,
+                         .part = part,
+                         .instruction = static_cast<std::int32_t>(instruction),
+                         .copy = static_cast<std::int32_t>(cause),
+                         .cause = NameOf(profile_, plan_, instructions[cause]),
+                         .duration_ns = duration_ns});
+    };
+    std::int64_t clock_ns = 0;
+    for (std::size_t i = 0; i < instructions.size(); ++i) {
+      if (!task_of[i] || tasks_[*task_of[i]].stream != Stream::kCompute) continue;
+      const TaskTimes& time = times[*task_of[i]];
+      if (time.begin_ns > clock_ns) {
+        const std::vector<std::int32_t>& waits = tasks_[*task_of[i]].waits_for;
+        add(i,
+            *std::ranges::max_element(waits, std::less{},
+                                      [&](std::int32_t task) { return times[task].end_ns; }),
+            time.begin_ns - clock_ns);
+      }
+      clock_ns = time.end_ns;
+    }
+    if (last_copy && times[*last_copy].end_ns > clock_ns) {
+      add(instructions.size(), *last_copy, times[*last_copy].end_ns - clock_ns);
+    }
   }
 
   void RunInstruction(const Instruction& instruction, std::int64_t repeat_count,
@@ -404,6 +470,11 @@ class Walk {
   std::int64_t during_peak_bytes_ = 0;  // Of the instruction at hand.
   std::int64_t recomputed_op_count_ = 0;
 
+  std::vector<StreamTime> streams_{};
+  std::vector<Stall> stalls_{};
+  bool has_copies_ = false;
+
+  PhaseId phase_{};            // At hand.
   std::vector<Task> tasks_{};  // Of the part at hand, as the next four.
   std::optional<std::int32_t> last_compute_{};
   std::vector<CopyInFlight> in_flight_{};

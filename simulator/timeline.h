@@ -11,11 +11,9 @@
 #include <vector>
 
 #include "ir/device.h"
+#include "ir/stream.h"
 
 namespace stint {
-
-enum class Stream : std::uint8_t { kCompute, kToHost, kToDevice };
-inline constexpr std::size_t kStreamCount = 3;
 
 /// One piece of work on one stream.
 struct Task {

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 
 #include "dispatch/allocator_hook.h"
 #include "dispatch/device_runtime.h"
@@ -12,6 +13,7 @@
 #include "ir/errors.h"
 #include "simulator/simulator.h"
 #include "tests/executor/small_training.h"
+#include "tests/support/paged_plan.h"
 #include "tests/support/plan_builder.h"
 
 namespace stint {
@@ -147,6 +149,77 @@ TEST_F(CudaTest, OpByOpGivesTheSameResultsWithPoison) {
   EXPECT_EQ(report.mode, "op-by-op");
   EXPECT_THAT(report.verification->differing, IsEmpty());
   EXPECT_THAT(report.served.foreign, IsEmpty());
+}
+
+TEST_F(CudaTest, ACopyStreamWaitsForWhatAGraphSignalsAndTheGraphForIt) {
+  // In the graph: write 7; (a copy to the host and back elsewhere); read that, add 1.
+  const std::unique_ptr<CopyStreams> streams = runtime_->MakeCopyStreams();
+  ASSERT_NE(streams, nullptr);
+  const at::Tensor from = at::zeros({1 << 20}, at::kCUDA);
+  const at::Tensor to = at::zeros({1 << 20}, at::kCUDA);
+  const at::Tensor sum = at::zeros({1 << 20}, at::kCUDA);
+  const auto size_bytes = static_cast<std::int64_t>(from.nbytes());
+  void* const host = runtime_->AllocateHost(size_bytes);
+  const auto graph = runtime_->CaptureGraph([&] {
+    from.add_(7);
+    streams->Signal(Stream::kCompute, 1);
+    streams->Mark(Stream::kCompute, 0);
+    streams->Await(Stream::kCompute, Stream::kToDevice, 1);
+    streams->Mark(Stream::kCompute, 1);
+    sum.add_(to);
+  });
+  for (int i = 0; i < 20; ++i) {
+    streams->Begin();
+    graph->Launch();
+    streams->Await(Stream::kToHost, Stream::kCompute, 1);
+    streams->Copy(Stream::kToHost, host, from.const_data_ptr(), size_bytes);
+    streams->Signal(Stream::kToHost, 1);
+    streams->Await(Stream::kToDevice, Stream::kToHost, 1);
+    streams->Delay(Stream::kToDevice, 1'000'000);
+    streams->Copy(Stream::kToDevice, to.mutable_data_ptr(), host, size_bytes);
+    streams->Signal(Stream::kToDevice, 1);
+    streams->End();
+  }
+  runtime_->Synchronize();
+  // 7 + 14 + ... + 140
+  EXPECT_TRUE((sum == 7 * 210).all().item<bool>());
+  EXPECT_GT(streams->TimeBetween(0, 1), 1'000'000);
+  runtime_->FreeHost(host);
+}
+
+TEST_F(CudaTest, CopyStreamsEndEvenIfTheyWaitForWhatNeverComes) {
+  const std::unique_ptr<CopyStreams> streams = runtime_->MakeCopyStreams();
+  ASSERT_NE(streams, nullptr);
+  streams->Begin();
+  streams->Await(Stream::kToHost, Stream::kCompute, 1);
+}
+
+TEST_F(CudaTest, PagedStatesAndActivationsAreEqualBesideAGraphAndOpByOp) {
+  const Program program = SmallTraining(/*repeat_count=*/3);
+  const Profile profile = CaptureOn(program, *runtime_);
+  const Plan plan =
+      PagedPlan(profile, KeepAllPlan(profile),
+                {.state_bytes = 1 << 20, .activation_bytes = 1 << 20, .shard_bytes = 1 << 15});
+  ASSERT_FALSE(plan.shards.empty());
+  ASSERT_FALSE(plan.host.empty());
+  const Results expected = RunUnplanned(program, *runtime_, NamedValues());
+  for (const bool use_graph : {true, false}) {
+    for (const std::uint64_t seed : {1, 2, 3}) {
+      const Report report =
+          ExecuteAndVerify(profile, plan, *runtime_, NamedValues(), expected,
+                           {.iteration_count = 3,
+                            .use_graph = use_graph,
+                            .poison = seed == 1,
+                            .jitter_seed = seed == 3 ? std::nullopt : std::optional(seed)});
+      EXPECT_EQ(report.mode, use_graph ? "cuda-graph" : "op-by-op");
+      EXPECT_THAT(report.verification->differing, IsEmpty());
+      EXPECT_THAT(report.served.foreign, IsEmpty());
+      EXPECT_EQ(FirstMemoryDifference(Simulate(profile, plan), report), "");
+      ASSERT_EQ(report.streams.size(), 3U);
+      EXPECT_GT(report.streams[1].busy_ns, 0);
+      EXPECT_GT(report.streams[2].busy_ns, 0);
+    }
+  }
 }
 
 }  // namespace

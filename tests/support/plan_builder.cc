@@ -20,8 +20,7 @@ PlanBuilder::PlanBuilder(const Profile& profile, const std::vector<BufferId>& on
     if (!buffer.is_persistent || buffer.is_host) continue;
     const auto id = BufferId(i);
     if (std::find(on_host.begin(), on_host.end(), id) != on_host.end()) {
-      plan_.host.push_back({.buffer = id, .offset_bytes = plan_.host_bytes});
-      plan_.host_bytes += AlignUp(buffer.size_bytes);
+      PlaceOnHost(id);
     } else {
       resident_[id] = Place(buffer.size_bytes);
       plan_.initial.push_back({.buffer = id, .offset_bytes = resident_[id]});
@@ -51,7 +50,11 @@ void PlanBuilder::Remove(std::int64_t offset_bytes) {
   live_.erase(range);
 }
 
-void PlanBuilder::Compute(OpId op) {
+void PlanBuilder::PlaceOnHost(BufferId buffer) {
+  plan_.host.push_back({.buffer = buffer});  // Finish says where.
+}
+
+void PlanBuilder::Compute(OpId op, const std::vector<BufferId>& discards) {
   const std::vector<Request>& requests = profile_.ops[Index(op)].requests;
   Instruction compute{.kind = InstructionKind::kCompute, .op = op};
   for (std::size_t i = 0; i < requests.size(); ++i) {
@@ -65,7 +68,8 @@ void PlanBuilder::Compute(OpId op) {
   for (std::size_t i = 0; i < requests.size(); ++i) {
     if (!requests[i].buffer) continue;
     const BufferId buffer = *requests[i].buffer;
-    if (resident_.contains(buffer)) {
+    const bool is_discarded = std::ranges::find(discards, buffer) != discards.end();
+    if (is_discarded || resident_.contains(buffer)) {
       compute.discards.push_back(buffer);
       Remove(compute.request_offsets[i]);
     } else {
@@ -85,7 +89,47 @@ void PlanBuilder::End(BufferId buffer, InstructionKind kind) {
 
 void PlanBuilder::Free(BufferId buffer) { End(buffer, InstructionKind::kFree); }
 
-void PlanBuilder::Offload(BufferId buffer) { End(buffer, InstructionKind::kOffload); }
+void PlanBuilder::Drop(BufferId buffer) { End(buffer, InstructionKind::kDrop); }
+
+void PlanBuilder::Offload(BufferId buffer) {
+  const bool has_place = std::ranges::any_of(
+      plan_.host, [&](const Placement& placement) { return placement.buffer == buffer; });
+  if (!has_place) PlaceOnHost(buffer);
+  End(buffer, InstructionKind::kOffload);
+}
+
+ShardId PlanBuilder::AddShard(const std::string& name, const std::vector<BufferId>& members) {
+  Shard shard{.name = name};
+  std::vector<BufferId> sorted = members;
+  std::ranges::sort(sorted);
+  for (const BufferId member : sorted) {
+    std::erase_if(plan_.host, [&](const Placement& place) { return place.buffer == member; });
+    shard.members.push_back({.buffer = member, .offset_bytes = shard.size_bytes});
+    shard.size_bytes += AlignUp(profile_.buffers[Index(member)].size_bytes);
+  }
+  plan_.shards.push_back(std::move(shard));
+  return static_cast<ShardId>(plan_.shards.size() - 1);
+}
+
+void PlanBuilder::End(ShardId shard, InstructionKind kind) {
+  body().push_back({.kind = kind, .shard = shard});
+  for (const Placement& member : plan_.shards[Index(shard)].members) resident_.erase(member.buffer);
+  Remove(resident_shards_.at(shard));
+  resident_shards_.erase(shard);
+}
+
+void PlanBuilder::Offload(ShardId shard) { End(shard, InstructionKind::kOffload); }
+
+void PlanBuilder::Drop(ShardId shard) { End(shard, InstructionKind::kDrop); }
+
+void PlanBuilder::Fetch(ShardId shard) {
+  const std::int64_t offset_bytes = Place(plan_.shards[Index(shard)].size_bytes);
+  resident_shards_[shard] = offset_bytes;
+  for (const Placement& member : plan_.shards[Index(shard)].members) {
+    resident_[member.buffer] = offset_bytes + member.offset_bytes;
+  }
+  body().push_back({.kind = InstructionKind::kFetch, .shard = shard, .offset_bytes = offset_bytes});
+}
 
 void PlanBuilder::Fetch(BufferId buffer) {
   resident_[buffer] = Place(profile_.buffers[Index(buffer)].size_bytes);
@@ -93,7 +137,22 @@ void PlanBuilder::Fetch(BufferId buffer) {
       {.kind = InstructionKind::kFetch, .buffer = buffer, .offset_bytes = resident_[buffer]});
 }
 
+/// Places of shards' members were given before the shards were known.
+void PlanBuilder::CompactHost() {
+  plan_.host_bytes = 0;
+  for (Placement& placement : plan_.host) {
+    placement.offset_bytes = plan_.host_bytes;
+    plan_.host_bytes += AlignUp(profile_.buffers[Index(placement.buffer)].size_bytes);
+  }
+  for (Shard& shard : plan_.shards) {
+    shard.host_offset_bytes = plan_.host_bytes;
+    plan_.host_bytes += shard.size_bytes;
+  }
+}
+
 Plan PlanBuilder::Finish() {
+  std::ranges::sort(plan_.host, std::less{}, &Placement::buffer);
+  CompactHost();
   plan_.budget_bytes = plan_.arena_bytes + plan_.overhead_bytes;
   plan_.keep_all_duration_ns = plan_.duration_ns;
   plan_.keep_all_peak_bytes = plan_.peak_bytes;

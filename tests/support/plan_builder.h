@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "ir/plan.h"
@@ -19,10 +20,17 @@ class PlanBuilder {
 
   /// Instructions go to the body of `phase` from now on.
   void BeginPhase(PhaseId phase);
-  void Compute(OpId op);
+  void Compute(OpId op, const std::vector<BufferId>& discards = {});
   void Free(BufferId buffer);
   void Fetch(BufferId buffer);
   void Offload(BufferId buffer);
+  void Drop(BufferId buffer);
+
+  /// Persistent buffers among `on_host` that move together from now on.
+  ShardId AddShard(const std::string& name, const std::vector<BufferId>& members);
+  void Fetch(ShardId shard);
+  void Offload(ShardId shard);
+  void Drop(ShardId shard);
 
   /// The plan, its head filled in.
   Plan Finish();
@@ -31,6 +39,9 @@ class PlanBuilder {
   std::int64_t Place(std::int64_t size_bytes);
   void Remove(std::int64_t offset_bytes);
   void End(BufferId buffer, InstructionKind kind);
+  void End(ShardId shard, InstructionKind kind);
+  void PlaceOnHost(BufferId buffer);
+  void CompactHost();
   std::vector<Instruction>& body() { return plan_.phases[phase_].body; }
 
   const Profile& profile_;
@@ -38,6 +49,7 @@ class PlanBuilder {
   std::size_t phase_ = 0;
   std::map<std::int64_t, std::int64_t> live_{};  // Offset to end.
   std::map<BufferId, std::int64_t> resident_{};  // Offset.
+  std::map<ShardId, std::int64_t> resident_shards_{};
   std::int64_t live_bytes_ = 0;
 };
 

@@ -1,0 +1,111 @@
+// The copies of one plan: the host pool they go to, the streams they run on, and how long they made
+// the compute wait. Internal to executor/; knows devices through DeviceRuntime, nothing of LibTorch
+// and of what is resident where.
+//
+//     for each part:   Begin
+//                        IssueUpTo(i)  BeforeCompute(i)  <the compute itself>  AfterCompute(i)
+//                      End
+//
+// A part that is a graph is launched first; then its copies are issued, all at once. The compute is
+// captured with the same BeforeCompute and AfterCompute. Where the device cannot run copies beside
+// its compute, they run in their turn, and no part with copies is a graph.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "dispatch/device_runtime.h"
+#include "executor/copy_waits.h"
+#include "ir/plan.h"
+#include "ir/profile.h"
+#include "ir/report.h"
+
+namespace stint {
+
+struct CopyOptions {
+  std::optional<std::uint8_t> poison{};        // Fills what an offload leaves.
+  std::optional<std::uint64_t> jitter_seed{};  // Delays copies and computes at random.
+};
+
+class PlanCopies {
+ public:
+  static constexpr std::size_t kPartsPerPhase = 3;  // Prologue, body, epilogue.
+
+  /// `arena` begins the plan's arena. The arguments must outlive it.
+  /// @throws InputError if the host cannot spare the plan's pool.
+  PlanCopies(const Profile& profile, const Plan& plan, DeviceRuntime& runtime, void* arena,
+             const CopyOptions& options);
+  ~PlanCopies();
+  PlanCopies(const PlanCopies&) = delete;
+  PlanCopies& operator=(const PlanCopies&) = delete;
+
+  std::byte* HostAt(std::int64_t offset_bytes) { return host_ + offset_bytes; }
+
+  /// Whether the compute of `part` can be captured into a graph.
+  bool CanBeGraph(std::size_t part) const { return streams_ != nullptr || !HasCopies(part); }
+
+  void Begin(std::size_t part);
+  /// Issues the copies before `instruction`, and some of those after it.
+  void IssueUpTo(std::size_t part, std::size_t instruction);
+  void BeforeCompute(std::size_t part, std::size_t instruction);
+  void AfterCompute(std::size_t part, std::size_t instruction);
+  void End(std::size_t part);
+
+  /// Lets copies under way run to their end, also after an error. Only the destructor may follow.
+  void Stop() { streams_.reset(); }
+
+  /// What the marks of the newest iteration say, once the device is idle. Copies show in
+  /// `timelines` (of each part), too: when they began, from the start of their part, and how long
+  /// they took. Of a repeated part the last repetition counts for all.
+  std::vector<Stall> ReadTimes(const std::vector<Timeline*>& timelines,
+                               std::vector<StreamTime>& streams) const;
+
+ private:
+  /// A copy as it is issued, again and again.
+  struct Copy {
+    std::size_t instruction = 0;
+    Stream stream{};
+    std::byte* arena = nullptr;
+    std::byte* host = nullptr;
+    std::int64_t size_bytes = 0;
+  };
+  struct Part {
+    const std::vector<Instruction>* instructions = nullptr;
+    std::int64_t repeat_count = 1;
+    PartWaits waits{};
+    std::vector<Copy> copies{};              // In the order of instructions.
+    std::vector<std::size_t> first_marks{};  // By instruction: of its two for each copy or wait.
+    std::size_t begin_mark = 0;
+    std::size_t end_mark = 0;   // Of two: before and after the streams join.
+    std::size_t next_copy = 0;  // The next to be issued in this repetition.
+  };
+
+  bool HasCopies(std::size_t part) const { return parts_[part].waits.has_copies; }
+  void AddPart(const std::vector<Instruction>& instructions, std::int64_t repeat_count,
+               PartWaits waits);
+  Copy MakeCopy(const Instruction& instruction, std::size_t index, const InstructionWaits& waits);
+  void Issue(const Part& part, const Copy& copy);
+  void RunInTurn(const Copy& copy);
+  void DelayAtRandom(Stream stream);
+  std::size_t TakeMarks(std::size_t count);
+  void ReadPart(std::size_t index, Timeline& timeline, std::vector<StreamTime>& streams,
+                std::vector<Stall>& stalls) const;
+
+  const Profile& profile_;
+  const Plan& plan_;
+  DeviceRuntime& runtime_;
+  std::byte* arena_;
+  CopyOptions options_;
+  std::mt19937_64 random_;
+  std::byte* host_ = nullptr;
+  std::vector<Part> parts_{};
+  std::size_t mark_count_ = 0;
+  std::unique_ptr<CopyStreams> streams_{};
+};
+
+}  // namespace stint

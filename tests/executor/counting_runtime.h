@@ -1,0 +1,72 @@
+// A device runtime for tests: the CPU, with a count of what is allocated, and faults on request.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "dispatch/device_runtime.h"
+#include "ir/errors.h"
+
+namespace stint {
+
+/// The CPU, with a count of what is allocated, and a fault on request.
+class CountingRuntime final : public DeviceRuntime {
+ public:
+  DeviceKind kind() const override { return kind_override; }
+  Device Describe() const override { return cpu_->Describe(); }
+  void* Allocate(std::int64_t size_bytes) override {
+    if (fails_to_allocate) throw InputError("cpu", "has no memory left");
+    ++allocation_count;
+    return cpu_->Allocate(size_bytes);
+  }
+  void Free(void* data) override {
+    --allocation_count;
+    cpu_->Free(data);
+  }
+  void* AllocateHost(std::int64_t size_bytes) override {
+    ++allocation_count;
+    return cpu_->AllocateHost(size_bytes);
+  }
+  void FreeHost(void* data) override {
+    --allocation_count;
+    cpu_->FreeHost(data);
+  }
+  std::unique_ptr<CopyStreams> MakeCopyStreams() override {
+    return has_copy_streams ? cpu_->MakeCopyStreams() : nullptr;
+  }
+  void CopyToDevice(void* device_data, const void* host_data, std::int64_t size_bytes) override {
+    cpu_->CopyToDevice(device_data, host_data, size_bytes);
+  }
+  void CopyToHost(void* host_data, const void* device_data, std::int64_t size_bytes) override {
+    cpu_->CopyToHost(host_data, device_data, size_bytes);
+  }
+  void Fill(void* device_data, std::uint8_t byte, std::int64_t size_bytes) override {
+    cpu_->Fill(device_data, byte, size_bytes);
+  }
+  void Synchronize() override { cpu_->Synchronize(); }
+  void FillRandom(void* device_data, const std::string& dtype, std::int64_t size_bytes,
+                  std::uint64_t seed) override {
+    cpu_->FillRandom(device_data, dtype, size_bytes, seed);
+  }
+  std::int64_t ProcessBytes() const override { return cpu_->ProcessBytes(); }
+  std::unique_ptr<DeviceGraph> CaptureGraph(const std::function<void()>& issue) override {
+    return cpu_->CaptureGraph(issue);
+  }
+  std::int64_t TimeOnce(const std::function<void()>& issue) override {
+    return cpu_->TimeOnce(issue);
+  }
+  void SetDeterministic(bool is_deterministic) override {
+    cpu_->SetDeterministic(is_deterministic);
+  }
+  void ReleaseLibraryWorkspaces() override { cpu_->ReleaseLibraryWorkspaces(); }
+
+  DeviceKind kind_override = DeviceKind::kCpu;
+  bool fails_to_allocate = false;
+  bool has_copy_streams = true;
+  int allocation_count = 0;
+
+ private:
+  std::unique_ptr<DeviceRuntime> cpu_ = MakeDeviceRuntime("cpu");
+};
+
+}  // namespace stint
