@@ -27,6 +27,14 @@ TEST(ReportTest, SurvivesTheRoundTrip) {
   Report report = SmallReport();
   report.source = ReportSource::kMeasured;
   report.peak_by_role = {{.role = BufferRole::kWeight, .size_bytes = 512}};
+  report.streams = {{.stream = Stream::kCompute, .busy_ns = 9},
+                    {.stream = Stream::kToHost, .busy_ns = 2, .copied_bytes = 512}};
+  report.stalls = {{.phase = PhaseId{0},
+                    .part = "body",
+                    .instruction = 1,
+                    .copy = 0,
+                    .cause = "offload of buffer 1",
+                    .duration_ns = 5}};
   report.served.foreign = {{.where = "aten::mm in conv_in", .size_bytes = 3}};
   report.verification = {.output_count = 1, .differing = {"loss"}};
   const std::string text = ToJson(report);

@@ -210,6 +210,11 @@ TEST(SimulateTest, OverlapsCopiesWithComputeUntilTheirPlaceOrValueIsNeeded) {
   EXPECT_EQ(report.duration_ns, 70);
   EXPECT_EQ(report.arena_bytes, 10 * kUnit);
   EXPECT_EQ(report.process_bytes, 10 * kUnit + 100);
+  EXPECT_THAT(report.stalls, IsEmpty());
+  ASSERT_EQ(report.streams.size(), 3U);
+  EXPECT_EQ(report.streams[0].busy_ns, 10 + 20 + 40);
+  EXPECT_EQ(report.streams[1].busy_ns, 15);
+  EXPECT_EQ(report.streams[2].copied_bytes, kUnit);
 }
 
 TEST(SimulateTest, ComputeWaitsForAnOffloadWhosePlaceItTakes) {
@@ -221,6 +226,12 @@ TEST(SimulateTest, ComputeWaitsForAnOffloadWhosePlaceItTakes) {
 
   EXPECT_THAT(report.phases[0].body.start_ns, ElementsAre(0, 10, 25, 45, 45, 85));
   EXPECT_EQ(report.duration_ns, 85);
+  ASSERT_EQ(report.stalls.size(), 1U);
+  EXPECT_EQ(report.stalls[0].part, "body");
+  EXPECT_EQ(report.stalls[0].instruction, 2);
+  EXPECT_EQ(report.stalls[0].copy, 1);
+  EXPECT_EQ(report.stalls[0].cause, "offload of buffer 0 (w)");
+  EXPECT_EQ(report.stalls[0].duration_ns, 15);
 }
 
 TEST(SimulateTest, ComputeWaitsForTheFetchOfWhatItReads) {
@@ -259,6 +270,11 @@ TEST(SimulateTest, MovesAShardAsOneCopy) {
   EXPECT_EQ(report.phases[0].body.start_ns.back(), 70);
   EXPECT_EQ(report.phases[0].body.duration_ns.back(), 45);
   EXPECT_EQ(report.duration_ns, 115);
+  // The end of the body waits for it.
+  ASSERT_EQ(report.stalls.size(), 1U);
+  EXPECT_EQ(report.stalls[0].instruction, 7);
+  EXPECT_EQ(report.stalls[0].cause, "fetch of shard 0 (all)");
+  EXPECT_EQ(report.stalls[0].duration_ns, 45);
 }
 
 void ExpectRefused(const Profile& profile, const Plan& plan, const std::string& where,

@@ -18,7 +18,8 @@ void Run(char** arguments) {
   const Plan base = ReadPlan(arguments[2]);
   Plan plan = PagedPlan(profile, base,
                         {.state_bytes = std::atoll(arguments[4]) * kMebibyte,
-                         .activation_bytes = std::atoll(arguments[5]) * kMebibyte});
+                         .activation_bytes = std::atoll(arguments[5]) * kMebibyte,
+                         .is_hidden = true});
   plan.overhead_bytes = base.overhead_bytes;
   plan.budget_bytes = plan.arena_bytes + plan.overhead_bytes;
   plan.duration_ns = Simulate(profile, plan).duration_ns;

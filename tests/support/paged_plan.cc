@@ -18,6 +18,7 @@
 namespace stint {
 namespace {
 
+constexpr int kReuseDelay = 150;  // Computes after an offload.
 constexpr std::size_t kNever = std::numeric_limits<std::size_t>::max();
 
 using Unit = std::variant<BufferId, ShardId>;
@@ -69,7 +70,7 @@ class Pager {
     const std::vector<std::vector<BufferId>> groups = GroupStates();
     std::vector<BufferId> on_host;
     for (const auto& group : groups) on_host.insert(on_host.end(), group.begin(), group.end());
-    PlanBuilder builder(profile_, on_host);
+    PlanBuilder builder(profile_, on_host, options_.is_hidden ? kReuseDelay : 0);
     std::vector<std::vector<Stay>> stays(base_.phases.size());
     for (std::size_t i = 0; i < groups.size(); ++i) {
       const ShardId shard = builder.AddShard("states " + std::to_string(i), groups[i]);
@@ -86,7 +87,7 @@ class Pager {
   }
 
  private:
-  /// States in the order of their last update, cut into shards.
+  /// States in the order of their last update, cut into shards; some of these, evenly.
   std::vector<std::vector<BufferId>> GroupStates() const {
     std::vector<std::pair<std::size_t, BufferId>> states;
     for (std::size_t i = 0; i < profile_.buffers.size(); ++i) {
@@ -96,27 +97,36 @@ class Pager {
     }
     std::ranges::sort(states);
     std::vector<std::vector<BufferId>> groups;
-    std::int64_t paged_bytes = 0;
+    std::int64_t all_bytes = 0;
     std::int64_t group_bytes = options_.shard_bytes;
     for (const auto& [use, id] : states) {
-      const std::int64_t size_bytes = AlignUp(profile_.buffers[Index(id)].size_bytes);
-      if (paged_bytes + size_bytes > options_.state_bytes) break;
-      paged_bytes += size_bytes;
       if (group_bytes >= options_.shard_bytes) {
         groups.emplace_back();
         group_bytes = 0;
       }
       groups.back().push_back(id);
-      group_bytes += size_bytes;
+      group_bytes += SizeOf(id);
+      all_bytes += SizeOf(id);
     }
+    const double share = static_cast<double>(options_.state_bytes) /
+                         static_cast<double>(std::max<std::int64_t>(all_bytes, 1));
+    double due = 0;
+    std::erase_if(groups, [&](const std::vector<BufferId>&) {
+      due += share;
+      if (due < 1) return true;
+      due -= 1;
+      return false;
+    });
     return groups;
   }
+
+  std::int64_t SizeOf(BufferId id) const { return AlignUp(profile_.buffers[Index(id)].size_bytes); }
 
   void AddStay(ShardId shard, const std::vector<BufferId>& members, std::size_t phase,
                std::vector<Stay>& stays) const {
     Stay stay{.unit = shard, .first = kNever, .last = 0};
     for (const BufferId member : members) {
-      stay.size_bytes += AlignUp(profile_.buffers[Index(member)].size_bytes);
+      stay.size_bytes += SizeOf(member);
       stay.is_written = stay.is_written || uses_[phase].IsWritten(member);
       for (const std::size_t use : uses_[phase].Of(member)) {
         stay.first = std::min(stay.first, use);
@@ -145,7 +155,7 @@ class Pager {
     std::ranges::sort(gaps, std::greater{}, &Gap::duration_ns);
     std::int64_t paged_bytes = 0;
     for (const Gap& gap : gaps) {
-      const std::int64_t size_bytes = AlignUp(profile_.buffers[Index(gap.id)].size_bytes);
+      const std::int64_t size_bytes = SizeOf(gap.id);
       if (paged_bytes + size_bytes > options_.activation_bytes) continue;
       paged_bytes += size_bytes;
       stays[gap.phase].push_back({.unit = gap.id,
@@ -218,7 +228,7 @@ class Pager {
     for (const std::size_t i : order) {
       const Stay& stay = stays[i];
       places[i] = stay.earliest;
-      if (!options_.fetches_late) continue;
+      if (!options_.is_hidden) continue;
       link_ns = std::min(link_ns, times_ns[stay.first]) -
                 MakeCopy(profile_.device, Stream::kToDevice, stay.size_bytes).contended_ns;
       const auto after = std::ranges::upper_bound(times_ns, link_ns);

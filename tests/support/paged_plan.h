@@ -11,11 +11,11 @@
 namespace stint {
 
 struct PagingOptions {
-  std::int64_t state_bytes = 0;       // Optimizer states to page, at most; first come those whose
-                                      // updates come last.
+  std::int64_t state_bytes = 0;       // Optimizer states to page, at most; from all over the step.
   std::int64_t activation_bytes = 0;  // Activations to offload, at most; the longest gaps first.
   std::int64_t shard_bytes = std::int64_t{16} << 20;  // States move in shards of about this size.
-  bool fetches_late = true;  // As late as the link allows; else right after the last use before.
+  bool is_hidden = false;  // Fetch as late as the link allows and leave what an offload reads alone
+                           // for a while; else fetch and reuse at once, which makes all wait.
 };
 
 /// `base` recomputes as it likes but moves nothing; order and recomputation stay, addresses do not.

@@ -8,8 +8,9 @@
 
 namespace stint {
 
-PlanBuilder::PlanBuilder(const Profile& profile, const std::vector<BufferId>& on_host)
-    : profile_(profile) {
+PlanBuilder::PlanBuilder(const Profile& profile, const std::vector<BufferId>& on_host,
+                         int reuse_delay)
+    : profile_(profile), reuse_delay_(reuse_delay) {
   plan_.profile_sha256 = ProfileSha256(profile);
   plan_.solver = "by-hand";
   plan_.certificate = {.plan_class = "recorded-order", .method = "none"};
@@ -32,6 +33,7 @@ void PlanBuilder::BeginPhase(PhaseId phase) { phase_ = Index(phase); }
 
 std::int64_t PlanBuilder::Place(std::int64_t size_bytes) {
   if (size_bytes == 0) return 0;
+  ReuseWhatIsDue();
   std::int64_t offset_bytes = 0;
   for (const auto& [begin, end] : live_) {
     if (begin - offset_bytes >= AlignUp(size_bytes)) break;
@@ -50,11 +52,26 @@ void PlanBuilder::Remove(std::int64_t offset_bytes) {
   live_.erase(range);
 }
 
+/// The plan counts bytes up to the offload itself.
+void PlanBuilder::RemoveAfterCopy(std::int64_t offset_bytes) {
+  const auto range = live_.find(offset_bytes);
+  live_bytes_ -= range->second - range->first;
+  left_alone_.emplace_back(compute_count_ + reuse_delay_, offset_bytes);
+}
+
+void PlanBuilder::ReuseWhatIsDue() {
+  while (!left_alone_.empty() && left_alone_.front().first <= compute_count_) {
+    live_.erase(left_alone_.front().second);
+    left_alone_.pop_front();
+  }
+}
+
 void PlanBuilder::PlaceOnHost(BufferId buffer) {
   plan_.host.push_back({.buffer = buffer});  // Finish says where.
 }
 
 void PlanBuilder::Compute(OpId op, const std::vector<BufferId>& discards) {
+  ++compute_count_;
   const std::vector<Request>& requests = profile_.ops[Index(op)].requests;
   Instruction compute{.kind = InstructionKind::kCompute, .op = op};
   for (std::size_t i = 0; i < requests.size(); ++i) {
@@ -83,7 +100,10 @@ void PlanBuilder::Compute(OpId op, const std::vector<BufferId>& discards) {
 
 void PlanBuilder::End(BufferId buffer, InstructionKind kind) {
   body().push_back({.kind = kind, .buffer = buffer});
-  if (profile_.buffers[Index(buffer)].size_bytes > 0) Remove(resident_.at(buffer));
+  if (profile_.buffers[Index(buffer)].size_bytes > 0) {
+    const bool is_copied = kind == InstructionKind::kOffload;
+    is_copied ? RemoveAfterCopy(resident_.at(buffer)) : Remove(resident_.at(buffer));
+  }
   resident_.erase(buffer);
 }
 
@@ -114,7 +134,8 @@ ShardId PlanBuilder::AddShard(const std::string& name, const std::vector<BufferI
 void PlanBuilder::End(ShardId shard, InstructionKind kind) {
   body().push_back({.kind = kind, .shard = shard});
   for (const Placement& member : plan_.shards[Index(shard)].members) resident_.erase(member.buffer);
-  Remove(resident_shards_.at(shard));
+  const bool is_copied = kind == InstructionKind::kOffload;
+  is_copied ? RemoveAfterCopy(resident_shards_.at(shard)) : Remove(resident_shards_.at(shard));
   resident_shards_.erase(shard);
 }
 

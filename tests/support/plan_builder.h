@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ir/plan.h"
@@ -15,8 +17,10 @@ namespace stint {
 class PlanBuilder {
  public:
   /// All persistent buffers of the device are resident from the start, but those in `on_host`.
-  /// The profile must outlive the builder.
-  explicit PlanBuilder(const Profile& profile, const std::vector<BufferId>& on_host = {});
+  /// What an offload reads is left alone for `reuse_delay` computes. The profile must outlive the
+  /// builder.
+  explicit PlanBuilder(const Profile& profile, const std::vector<BufferId>& on_host = {},
+                       int reuse_delay = 0);
 
   /// Instructions go to the body of `phase` from now on.
   void BeginPhase(PhaseId phase);
@@ -38,6 +42,8 @@ class PlanBuilder {
  private:
   std::int64_t Place(std::int64_t size_bytes);
   void Remove(std::int64_t offset_bytes);
+  void RemoveAfterCopy(std::int64_t offset_bytes);
+  void ReuseWhatIsDue();
   void End(BufferId buffer, InstructionKind kind);
   void End(ShardId shard, InstructionKind kind);
   void PlaceOnHost(BufferId buffer);
@@ -51,6 +57,9 @@ class PlanBuilder {
   std::map<BufferId, std::int64_t> resident_{};  // Offset.
   std::map<ShardId, std::int64_t> resident_shards_{};
   std::int64_t live_bytes_ = 0;
+  int reuse_delay_;
+  int compute_count_ = 0;
+  std::deque<std::pair<int, std::int64_t>> left_alone_{};  // Until which compute, offset.
 };
 
 /// Every op once, in order; each buffer freed after its last use.
