@@ -21,10 +21,10 @@ class ProgramHost {
   virtual torch::Device device() const = 0;
 
   /// A tensor that exists before the program begins and after it ends: a weight, an optimizer
-  /// state, an input. Contiguous; names are unique within a program.
-  virtual torch::Tensor Persistent(const std::string& name, BufferRole role,
-                                   const std::vector<std::int64_t>& sizes,
-                                   torch::ScalarType dtype) = 0;
+  /// state, an input. Contiguous in `format`; names are unique within a program.
+  virtual torch::Tensor Persistent(
+      const std::string& name, BufferRole role, const std::vector<std::int64_t>& sizes,
+      torch::ScalarType dtype, torch::MemoryFormat format = torch::MemoryFormat::Contiguous) = 0;
 
   /// Runs `body` repeat_count times as one phase of the program; a capture runs it once. Ops belong
   /// to exactly one phase; phases do not nest.

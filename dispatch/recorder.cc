@@ -1,6 +1,7 @@
 #include "dispatch/recorder.h"
 
 #include <ATen/core/enum_tag.h>
+#include <c10/core/MemoryFormat.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <fmt/format.h>
 #include <torch/csrc/autograd/function.h>
@@ -84,6 +85,17 @@ bool IsRandom(const c10::OperatorHandle& op, const torch::jit::Stack& stack) {
   return dropout == nullptr || dropout->toDouble() != 0;
 }
 
+/// Of a tensor of these sizes that is contiguous in `format`.
+std::vector<std::int64_t> StridesOf(const std::vector<std::int64_t>& sizes,
+                                    c10::MemoryFormat format) {
+  if (format == c10::MemoryFormat::ChannelsLast) return c10::get_channels_last_strides_2d(sizes);
+  std::vector<std::int64_t> strides(sizes.size(), 1);
+  for (std::size_t axis = sizes.size(); axis-- > 1;) {
+    strides[axis - 1] = strides[axis] * std::max<std::int64_t>(sizes[axis], 1);
+  }
+  return strides;
+}
+
 bool HasNoEffect(const OpBehavior& behavior, const OpCall& call) {
   return behavior.new_storages.empty() && call.writes.empty();
 }
@@ -98,18 +110,12 @@ Recorder::Recorder(DeviceRuntime& runtime, const CaptureOptions& options)
       probe_(runtime, options) {}
 
 torch::Tensor Recorder::Persistent(const std::string& name, BufferRole role,
-                                   const std::vector<std::int64_t>& sizes,
-                                   torch::ScalarType dtype) {
+                                   const std::vector<std::int64_t>& sizes, torch::ScalarType dtype,
+                                   torch::MemoryFormat format) {
   if (!persistent_names_.insert(name).second) throw InputError(name, "exists already");
-  std::vector<std::int64_t> strides(sizes.size(), 1);
-  std::int64_t element_count = 1;
-  for (std::size_t axis = sizes.size(); axis-- > 0;) {
-    strides[axis] = element_count;
-    element_count *= std::max<std::int64_t>(sizes[axis], 1);
-  }
-  if (std::find(sizes.begin(), sizes.end(), 0) != sizes.end()) element_count = 0;
+  const std::vector<std::int64_t> strides = StridesOf(sizes, format);
   const std::int64_t size_bytes =
-      element_count * static_cast<std::int64_t>(c10::elementSize(dtype));
+      c10::multiply_integers(sizes) * static_cast<std::int64_t>(c10::elementSize(dtype));
   const BufferId buffer =
       AddBuffer({.name = name, .role = role, .size_bytes = size_bytes, .is_persistent = true});
   const c10::Storage storage =

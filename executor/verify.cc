@@ -28,7 +28,7 @@ at::Tensor Flat(const at::Tensor& tensor) {
                        : plain.flatten().to(at::kCPU);
 }
 
-/// Tells contents apart, word by word; `tensor` is contiguous and on the CPU.
+/// Tells contents apart, word by word; `tensor` fills its storage and is on the CPU.
 std::uint64_t DigestOf(const at::Tensor& tensor) {
   const auto* const bytes = static_cast<const std::byte*>(tensor.const_data_ptr());
   const std::size_t byte_count = tensor.nbytes();
@@ -53,9 +53,9 @@ class EagerHost final : public ProgramHost {
   torch::Device device() const override { return device_; }
 
   torch::Tensor Persistent(const std::string& name, BufferRole role,
-                           const std::vector<std::int64_t>& sizes,
-                           torch::ScalarType dtype) override {
-    const at::Tensor value = at::empty(sizes, at::TensorOptions(dtype).device(at::kCPU));
+                           const std::vector<std::int64_t>& sizes, torch::ScalarType dtype,
+                           torch::MemoryFormat format) override {
+    const at::Tensor value = at::empty(sizes, at::TensorOptions(dtype).device(at::kCPU), format);
     const auto size_bytes = static_cast<std::int64_t>(value.nbytes());
     load_({.name = name, .role = role, .size_bytes = size_bytes, .is_persistent = true}, value);
     const at::Tensor tensor = value.to(device_);

@@ -4,14 +4,16 @@ import pathlib
 import re
 import sys
 
-LIBRARIES = {"ir", "files", "planner", "simulator", "dispatch", "models", "profiler", "executor"}
+LIBRARIES = {"ir", "files", "planner", "simulator", "dispatch", "kernels", "models", "profiler",
+             "executor"}
 MAY_INCLUDE = {
     "ir": set(),
     "files": {"ir"},
     "planner": {"ir"},
     "simulator": {"ir"},
     "dispatch": {"ir"},
-    "models": {"ir", "files", "dispatch"},
+    "kernels": set(),
+    "models": {"ir", "files", "dispatch", "kernels"},
     "profiler": {"ir", "dispatch"},
     "executor": {"ir", "dispatch"},
     "cli": LIBRARIES,

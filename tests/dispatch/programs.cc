@@ -172,12 +172,13 @@ Profile Capture(const Program& program) {
 }
 
 torch::Tensor RealHost::Persistent(const std::string& name, BufferRole /*role*/,
-                                   const std::vector<std::int64_t>& sizes,
-                                   torch::ScalarType dtype) {
+                                   const std::vector<std::int64_t>& sizes, torch::ScalarType dtype,
+                                   torch::MemoryFormat format) {
   const ScopedUnhandled unhandled;
   const at::Generator generator = at::globalContext().defaultGenerator(at::kCPU).clone();
   generator.unsafeGetGeneratorImpl()->set_current_seed(std::hash<std::string>()(name));
-  at::Tensor tensor = at::rand(sizes, generator, at::TensorOptions(at::kFloat)).to(dtype);
+  at::Tensor tensor =
+      at::rand(sizes, generator, at::TensorOptions(at::kFloat)).to(dtype).contiguous(format);
   persistents[name] = tensor;
   return tensor;
 }

@@ -42,8 +42,8 @@ class RealHost final : public ProgramHost {
  public:
   torch::Device device() const override { return torch::Device(torch::kCPU); }
   torch::Tensor Persistent(const std::string& name, BufferRole role,
-                           const std::vector<std::int64_t>& sizes,
-                           torch::ScalarType dtype) override;
+                           const std::vector<std::int64_t>& sizes, torch::ScalarType dtype,
+                           torch::MemoryFormat format) override;
   void Phase(const std::string& name, std::int64_t repeat_count,
              const std::function<void()>& body) override;
   void Mark(const torch::Tensor& tensor, const std::string& name, BufferRole role) override;

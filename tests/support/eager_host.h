@@ -31,13 +31,13 @@ class EagerHost : public ProgramHost {
   torch::Device device() const override { return at::kCPU; }
 
   torch::Tensor Persistent(const std::string& name, BufferRole role,
-                           const std::vector<std::int64_t>& sizes,
-                           torch::ScalarType dtype) override {
+                           const std::vector<std::int64_t>& sizes, torch::ScalarType dtype,
+                           torch::MemoryFormat format) override {
     Check(!declared_in_run_[name], "names are unique within a program");
     declared_in_run_[name] = true;
     const auto found = persistent_.find(name);
     if (found != persistent_.end()) return found->second;
-    const at::Tensor value = at::empty(sizes, dtype);
+    const at::Tensor value = at::empty(sizes, dtype).contiguous(format);
     load_({.name = name,
            .role = role,
            .size_bytes = static_cast<std::int64_t>(value.nbytes()),
