@@ -34,7 +34,9 @@ struct ProfileFlags {
                     .batch_count = 1,
                     .height_px = 512,
                     .width_px = 512,
-                    .micro_step_count = 1};
+                    .micro_step_count = 1,
+                    .layout = ""};
+  std::string update_group = "16MiB";
   std::string device = "cpu";
   bool is_deterministic = false;
   std::string output = "-";
@@ -48,6 +50,11 @@ Workload ReadWorkload(const ProfileFlags& flags) {
   if (workload.attention.empty()) workload.attention = flags.device == "cpu" ? "cpu" : "flash";
   if (workload.task == "train-lora" && workload.lora_rank == 0) {
     workload.lora_rank = kDefaultLoraRank;
+  }
+  const bool is_half = workload.dtype != "float32";
+  if (workload.layout.empty()) workload.layout = flags.device != "cpu" && is_half ? "nhwc" : "nchw";
+  if (workload.task != "denoise") {
+    workload.update_group_bytes = ParseBytes(flags.update_group, "--update-group");
   }
   return CompleteWorkload(workload);
 }
@@ -140,6 +147,21 @@ void AddProfileCommand(CLI::App& app, ExitCode& exit_code) {
       ->add_option("--lora-rank", workload.lora_rank,
                    fmt::format("Of the adapters of train-lora (default: {})", kDefaultLoraRank))
       ->type_name("N")
+      ->check(CLI::PositiveNumber);
+  command
+      ->add_option("--layout", workload.layout,
+                   "nchw, or nhwc: channels_last, with Stint's own norms (default: nhwc for half "
+                   "precision on a GPU)")
+      ->type_name("NAME");
+  command
+      ->add_option("--update-group", flags->update_group,
+                   "Parameters of together so much share one update of the optimizer; 0B: none do")
+      ->type_name("SIZE")
+      ->capture_default_str();
+  command
+      ->add_option("--clip-norm", workload.clip_norm,
+                   "Clip the global norm of the gradients to this (default: do not)")
+      ->type_name("NUMBER")
       ->check(CLI::PositiveNumber);
   command->add_option("--device", flags->device, "cpu or cuda:0")
       ->type_name("NAME")

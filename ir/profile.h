@@ -129,16 +129,23 @@ struct Phase {
 
 /// What was run, in enough detail to build the same program again.
 struct Workload {
-  std::string model{};                // "sd15-unet", "tiny-unet", or a path's file name.
-  std::string config_json{};          // The model's own configuration, as one line of JSON.
-  std::string task{};                 // "train", "train-lora", "denoise".
-  std::string dtype{};                // Of weights and activations: "float32", "bfloat16".
-  std::string attention{};            // "flash", "cudnn", "efficient", "math", "cpu".
-  std::int64_t batch_count = 0;       // Samples in one micro-step.
-  std::int64_t height_px = 0;         // Of the image; the latent has an eighth.
-  std::int64_t width_px = 0;          //
-  std::int64_t micro_step_count = 1;  // Gradient accumulation; 1 where there is none.
-  std::int64_t lora_rank = 0;         // 0 where there is none.
+  std::string model{};                  // "sd15-unet", "tiny-unet", or a path's file name.
+  std::string config_json{};            // The model's own configuration, as one line of JSON.
+  std::string task{};                   // "train", "train-lora", "denoise".
+  std::string dtype{};                  // Of weights and activations: "float32", "bfloat16".
+  std::string attention{};              // "flash", "cudnn", "efficient", "math", "cpu".
+  std::int64_t batch_count = 0;         // Samples in one micro-step.
+  std::int64_t height_px = 0;           // Of the image; the latent has an eighth.
+  std::int64_t width_px = 0;            //
+  std::int64_t micro_step_count = 1;    // Gradient accumulation; 1 where there is none.
+  std::int64_t lora_rank = 0;           // 0 where there is none.
+  std::string layout = "nchw";          // Of images and convolution weights in memory; "nhwc":
+                                        // channels_last, with Stint's own ops where LibTorch's
+                                        // would change it back.
+  std::int64_t update_group_bytes = 0;  // One fused update for parameters of together so much, or
+                                        // for a single larger one; 0: for each parameter.
+  double clip_norm = 0;                 // What the global norm of the gradients is clipped to; 0:
+                                        // it is not.
 };
 
 /// Everything that may differ between two recordings of the same thing; left out of hashes.

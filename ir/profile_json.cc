@@ -120,6 +120,9 @@ void Describe(Io& io, typename Io::template Noun<Workload>& workload) {
   io.Field("width_px", workload.width_px);
   io.Field("micro_step_count", workload.micro_step_count);
   io.Field("lora_rank", workload.lora_rank);
+  io.Optional("layout", workload.layout, "nchw");
+  io.Optional("update_group_bytes", workload.update_group_bytes);
+  io.Optional("clip_norm", workload.clip_norm);
 }
 
 template <typename Io>

@@ -38,9 +38,8 @@ at::Tensor AttendByHeads(AttentionKind kind, const at::Tensor& query, const at::
       return std::get<0>(at::_scaled_dot_product_flash_attention(query, key, value));
     case AttentionKind::kCudnn:
       if (is_trained && at::globalContext().deterministicAlgorithms()) {
-        throw InputError("--attention",
-                         "is 'cudnn', whose backward is not deterministic: choose flash, "
-                         "efficient or math to compare bits");
+        // cuDNN's backward is not: the deterministic twin of a training step has another kernel.
+        return AttendByHeads(AttentionKind::kFlash, query, key, value);
       }
       return std::get<0>(
           at::_scaled_dot_product_cudnn_attention(query, key, value, std::nullopt, is_trained));

@@ -11,7 +11,7 @@ namespace stint {
 
 enum class AttentionKind : std::uint8_t {
   kFlash,      // CUDA, half precision.
-  kCudnn,      // CUDA, half precision.
+  kCudnn,      // CUDA, half precision. Where training must be deterministic, kFlash in its place.
   kEfficient,  // CUDA: memory-efficient.
   kMath,       // Two matrix products and a softmax: anywhere; keeps the attention matrix.
   kCpu,        // The CPU's flash attention.

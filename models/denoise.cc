@@ -29,13 +29,15 @@ at::Tensor Sample(const at::Tensor& predicted, const at::Tensor& latents,
 }  // namespace
 
 void RunDenoise(ProgramHost& host, const Workload& workload, const UnetConfig& config) {
-  const UnetOptions options = {.attention = AttentionOf(workload, host.device())};
+  const UnetOptions options = {.attention = AttentionOf(workload, host.device()),
+                               .is_nhwc = workload.layout == "nhwc"};
   const at::ScalarType dtype = ScalarTypeOf(workload);
   const std::int64_t unet_batch_count = 2 * workload.batch_count;
 
   std::unordered_map<std::string, at::Tensor> weights;
   for (const WeightSpec& spec : UnetWeights(config)) {
-    weights.emplace(spec.name, host.Persistent(spec.name, BufferRole::kWeight, spec.sizes, dtype));
+    weights.emplace(spec.name, host.Persistent(spec.name, BufferRole::kWeight, spec.sizes, dtype,
+                                               FormatOf(spec, options.is_nhwc)));
   }
   const auto input = [&](const std::string& name, const std::vector<std::int64_t>& sizes,
                          at::ScalarType input_dtype) {

@@ -83,12 +83,22 @@ void FillFresh(const Buffer& buffer, std::uint64_t seed, const at::Tensor& value
   }
 }
 
+/// Has `fill` fill a contiguous tensor like `value`, then copies from that if it is another: values
+/// do not depend on how they lie in memory.
+void FillInAnyLayout(const at::Tensor& value, const std::function<void(const at::Tensor&)>& fill) {
+  if (value.is_contiguous()) return fill(value);
+  const at::Tensor contiguous = at::empty(value.sizes(), value.options());
+  fill(contiguous);
+  value.copy_(contiguous);
+}
+
 class SeedSource : public ValueSource {
  public:
   SeedSource(std::uint64_t seed, std::string flag) : seed_(seed), flag_(std::move(flag)) {}
 
   void Load(const Buffer& buffer, const torch::Tensor& value) const override {
-    FillFresh(buffer, seed_, value, flag_);
+    FillInAnyLayout(
+        value, [&](const at::Tensor& contiguous) { FillFresh(buffer, seed_, contiguous, flag_); });
   }
 
  private:
@@ -119,6 +129,11 @@ class FileSource : public ValueSource {
       : file_(path), may_be_absent_(std::move(may_be_absent)) {}
 
   void Load(const Buffer& buffer, const torch::Tensor& value) const override {
+    FillInAnyLayout(value, [&](const at::Tensor& contiguous) { Read(buffer, contiguous); });
+  }
+
+ private:
+  void Read(const Buffer& buffer, const torch::Tensor& value) const {
     const std::string where = file_.path().string() + ":" + buffer.name;
     const auto found = file_.tensors().find(buffer.name);
     if (found == file_.tensors().end()) {
@@ -146,7 +161,6 @@ class FileSource : public ValueSource {
     if (*dtype != value.scalar_type()) value.copy_(same_dtype);
   }
 
- private:
   SafetensorsFile file_;
   std::function<bool(const Buffer&)> may_be_absent_;
 };

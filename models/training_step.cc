@@ -2,12 +2,14 @@
 
 #include <ATen/ATen.h>
 
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "dispatch/scope.h"
+#include "models/gradient_norm.h"
 #include "models/noise_schedule.h"
 #include "models/unet.h"
 #include "models/workload_details.h"
@@ -98,35 +100,107 @@ std::string ModuleOf(const std::string& weight_name) {
   return weight_name.substr(0, weight_name.rfind('.'));
 }
 
-/// Updates in the order in which gradients become final, so that memory falls from the first on.
-void UpdateParameters(ProgramHost& host, const std::vector<Parameter>& parameters, at::Tensor step,
-                      const at::Tensor& learning_rate) {
-  const at::NoGradGuard no_grad;
-  {
-    const ModuleScope module("optimizer");
-    step.add_(1);
-  }
+/// Parameters that one update covers.
+using UpdateGroup = std::vector<Parameter>;
+
+/// The parameters in the order in which their gradients become final, in runs of together at most
+/// `max_bytes` or of one parameter.
+std::vector<UpdateGroup> GroupForUpdates(const std::vector<Parameter>& parameters,
+                                         std::int64_t max_bytes) {
+  std::vector<UpdateGroup> groups;
+  std::int64_t open_bytes = 0;
   for (auto parameter = parameters.rbegin(); parameter != parameters.rend(); ++parameter) {
-    const ModuleScope module(ModuleOf(parameter->name));
-    host.Mark(parameter->weight.grad(), parameter->name, BufferRole::kGradient);
-    at::_fused_adamw_({parameter->weight}, {parameter->weight.grad()}, {parameter->exp_avg},
-                      {parameter->exp_avg_sq}, /*max_exp_avg_sqs=*/at::TensorList{}, {step},
-                      learning_rate, kBeta1, kBeta2, kWeightDecay, kEpsilon, /*amsgrad=*/false,
-                      /*maximize=*/false);
-    parameter->weight.mutable_grad().reset();
+    const auto size_bytes = static_cast<std::int64_t>(parameter->weight.nbytes());
+    if (groups.empty() || open_bytes + size_bytes > max_bytes) {
+      groups.emplace_back();
+      open_bytes = 0;
+    }
+    groups.back().push_back(*parameter);
+    open_bytes += size_bytes;
+  }
+  return groups;
+}
+
+/// `grad_scale` divides the gradients, if it is there.
+void UpdateParameters(ProgramHost& host, const UpdateGroup& group, const at::Tensor& step,
+                      const at::Tensor& learning_rate,
+                      const std::optional<at::Tensor>& grad_scale) {
+  const ModuleScope module(ModuleOf(group.front().name));
+  std::vector<at::Tensor> weights;
+  std::vector<at::Tensor> gradients;
+  std::vector<at::Tensor> exp_avgs;
+  std::vector<at::Tensor> exp_avg_sqs;
+  for (const Parameter& parameter : group) {
+    weights.push_back(parameter.weight);
+    gradients.push_back(parameter.weight.grad());
+    exp_avgs.push_back(parameter.exp_avg);
+    exp_avg_sqs.push_back(parameter.exp_avg_sq);
+  }
+  at::_fused_adamw_(weights, gradients, exp_avgs, exp_avg_sqs, /*max_exp_avg_sqs=*/{},
+                    std::vector<at::Tensor>(group.size(), step), learning_rate, kBeta1, kBeta2,
+                    kWeightDecay, kEpsilon, /*amsgrad=*/false, /*maximize=*/false, grad_scale);
+  for (const Parameter& parameter : group) {
+    // Clipping has scaled it in place.
+    host.Mark(parameter.weight.grad(), parameter.name, BufferRole::kGradient);
+    parameter.weight.mutable_grad().reset();
   }
 }
+
+/// The optimizer of one program run.
+class Optimizer {
+ public:
+  Optimizer(const Workload& workload, const std::vector<Parameter>& parameters, at::Tensor step,
+            at::Tensor learning_rate)
+      : groups_(GroupForUpdates(parameters, workload.update_group_bytes)),
+        step_(std::move(step)),
+        learning_rate_(std::move(learning_rate)),
+        clip_norm_(workload.clip_norm) {}
+
+  /// The next backward pass makes final gradients.
+  void ExpectFinalGradients() {
+    if (clip_norm_ == 0) return;
+    std::vector<std::vector<at::Tensor>> weights(groups_.size());
+    for (std::size_t i = 0; i < groups_.size(); ++i) {
+      for (const Parameter& parameter : groups_[i]) weights[i].push_back(parameter.weight);
+    }
+    norms_ = std::make_unique<GradientNorms>(std::move(weights));
+  }
+
+  /// In the order in which gradients become final, so that memory falls from the first on.
+  void Update(ProgramHost& host) {
+    const at::NoGradGuard no_grad;
+    std::optional<at::Tensor> grad_scale;
+    {
+      const ModuleScope module("optimizer");
+      step_.add_(1);
+      if (norms_ != nullptr) grad_scale = norms_->DivisorForNorm(clip_norm_);
+      norms_.reset();
+    }
+    for (const UpdateGroup& group : groups_) {
+      UpdateParameters(host, group, step_, learning_rate_, grad_scale);
+    }
+  }
+
+ private:
+  std::vector<UpdateGroup> groups_;
+  at::Tensor step_;
+  at::Tensor learning_rate_;
+  double clip_norm_;
+  std::unique_ptr<GradientNorms> norms_{};
+};
 
 }  // namespace
 
 void RunTraining(ProgramHost& host, const Workload& workload, const UnetConfig& config) {
   const UnetOptions options = {.attention = AttentionOf(workload, host.device()),
-                               .has_adapters = workload.task == "train-lora"};
+                               .has_adapters = workload.task == "train-lora",
+                               .is_nhwc = workload.layout == "nhwc"};
   const at::ScalarType dtype = ScalarTypeOf(workload);
 
   std::unordered_map<std::string, at::Tensor> weights;
   const auto declare = [&](const WeightSpec& spec, BufferRole role, const char* suffix) {
-    return host.Persistent(spec.name + suffix, role, spec.sizes, dtype);
+    return host.Persistent(spec.name + suffix, role, spec.sizes, dtype,
+                           FormatOf(spec, options.is_nhwc));
   };
   const std::vector<WeightSpec> base_specs = UnetWeights(config);
   for (const WeightSpec& spec : base_specs) {
@@ -151,44 +225,46 @@ void RunTraining(ProgramHost& host, const Workload& workload, const UnetConfig& 
       host.Persistent("learning_rate", BufferRole::kInput, {}, at::kFloat);
   const Inputs inputs = DeclareInputs(host, workload, config);
   const TrainedParameters trained(std::move(parameters));
+  Optimizer optimizer(workload, trained.parameters(), step, learning_rate);
 
   const FindWeight find_weight = [&](const std::string& name) { return weights.at(name); };
   const auto run_unet = [&](const at::Tensor& noisy) {
     return RunUnet(config, options, find_weight, noisy, inputs.timesteps, inputs.text_states);
   };
-  const auto run_micro_step = [&] {
+  const auto run_micro_step = [&](bool is_last) {
     at::Tensor loss = Loss(inputs, dtype, run_unet);
     if (workload.micro_step_count > 1) {
       const ModuleScope module("loss");
       loss = at::div(loss, static_cast<double>(workload.micro_step_count));
     }
+    if (is_last) optimizer.ExpectFinalGradients();
     loss.backward();
     return loss.detach();
   };
   at::Tensor loss_sum;
-  const auto add_micro_step = [&] {
-    const at::Tensor loss = run_micro_step();
+  const auto add_micro_step = [&](bool is_last) {
+    const at::Tensor loss = run_micro_step(is_last);
     const ModuleScope module("loss");
     loss_sum.add_(loss);
   };
   const auto finish = [&] {
     host.Mark(loss_sum, "loss", BufferRole::kOutput);
-    UpdateParameters(host, trained.parameters(), step, learning_rate);
+    optimizer.Update(host);
   };
 
   if (workload.micro_step_count == 1) {
     host.Phase("step", 1, [&] {
-      loss_sum = run_micro_step();
+      loss_sum = run_micro_step(true);
       finish();
     });
     return;
   }
-  host.Phase("first", 1, [&] { loss_sum = run_micro_step(); });
+  host.Phase("first", 1, [&] { loss_sum = run_micro_step(false); });
   if (workload.micro_step_count > 2) {
-    host.Phase("middle", workload.micro_step_count - 2, add_micro_step);
+    host.Phase("middle", workload.micro_step_count - 2, [&] { add_micro_step(false); });
   }
   host.Phase("last", 1, [&] {
-    add_micro_step();
+    add_micro_step(true);
     finish();
   });
 }

@@ -1,5 +1,9 @@
 // One optimizer step of noise-prediction training as a program: micro-steps that add up gradients,
-// then one fused AdamW for each parameter.
+// then fused AdamW, one for each group of parameters whose gradients become final one after the
+// other.
+//
+// With clipping, a group's norm is taken as soon as its last gradient is final, and all updates
+// wait for the scale that follows from all norms. It stays on the device.
 #pragma once
 
 #include "dispatch/program.h"
@@ -20,7 +24,7 @@ namespace stint {
 ///     "<trained>.exp_avg_sq" latents, noise   float32 [b, channels, h, w] timesteps        int64
 ///     [b] text_states      [b, 77, cross attention size] learning_rate    float32 [] step float32
 ///     []: one counter for all parameters alphas_cumprod   float32 [1000], constant
-/// Results: loss, the mean over all micro-steps; the gradient of each trained parameter.
+/// Results: loss, the mean over all micro-steps; the gradient of each trained parameter, clipped.
 /// Every micro-step reads the same inputs.
 /// @throws InputError if the host's device does not have the workload's attention.
 void RunTraining(ProgramHost& host, const Workload& workload, const UnetConfig& config);

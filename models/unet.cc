@@ -5,9 +5,13 @@
 
 #include <cmath>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "dispatch/scope.h"
+#include "kernels/geglu.h"
+#include "kernels/group_norm.h"
+#include "kernels/layer_norm.h"
 
 namespace stint {
 namespace {
@@ -39,10 +43,26 @@ class Module {
   std::optional<ModuleScope> scope_;
 };
 
+/// [batch, channels, height, width] -> [batch, height * width, channels]; a view of channels_last.
+at::Tensor PixelsToTokens(const at::Tensor& pixels) {
+  return pixels.flatten(2).transpose(1, 2).contiguous();
+}
+
+/// [batch, height * width, channels] -> [batch, channels, height, width] in channels_last, a view.
+at::Tensor TokensToChannelsLast(const at::Tensor& tokens, std::int64_t height, std::int64_t width) {
+  return tokens.view({tokens.size(0), height, width, tokens.size(2)}).permute({0, 3, 1, 2});
+}
+
 at::Tensor Convolution(const Module& parent, const std::string& name, const at::Tensor& input,
                        std::int64_t stride, std::int64_t padding) {
   const Module module(parent, name);
-  return at::conv2d(input, module.Weight("weight"), module.Weight("bias"), stride, padding);
+  const at::Tensor weight = module.Weight("weight");
+  if (module.options().is_nhwc && weight.size(2) == 1 && stride == 1) {
+    const at::Tensor matrix = weight.view({weight.size(0), weight.size(1)});
+    return TokensToChannelsLast(at::linear(PixelsToTokens(input), matrix, module.Weight("bias")),
+                                input.size(2), input.size(3));
+  }
+  return at::conv2d(input, weight, module.Weight("bias"), stride, padding);
 }
 
 at::Tensor Linear(const Module& parent, const std::string& name, const at::Tensor& input) {
@@ -62,16 +82,57 @@ at::Tensor Projection(const Module& parent, const std::string& name, const at::T
 }
 
 at::Tensor GroupNorm(const Module& parent, const std::string& name, const at::Tensor& input,
-                     double epsilon) {
+                     double epsilon, bool has_silu) {
   const Module module(parent, name);
-  return at::group_norm(input, module.config().group_count, module.Weight("weight"),
-                        module.Weight("bias"), epsilon);
+  const std::int64_t group_count = module.config().group_count;
+  if (module.options().is_nhwc) {
+    return GroupNormNhwc(input, std::nullopt, module.Weight("weight"), module.Weight("bias"),
+                         {.group_count = group_count, .epsilon = epsilon, .has_silu = has_silu});
+  }
+  const at::Tensor output =
+      at::group_norm(input, group_count, module.Weight("weight"), module.Weight("bias"), epsilon);
+  return has_silu ? at::silu(output) : output;
+}
+
+/// input [batch, channels, height, width], shift [batch, out channels]: silu(norm(conv(input) +
+/// shift)), the bias of the convolution being part of the shift.
+at::Tensor ShiftedConvolution(const Module& parent, const at::Tensor& input,
+                              const at::Tensor& shift, double epsilon) {
+  at::Tensor hidden;
+  at::Tensor whole_shift;
+  {
+    const Module module(parent, "conv1");
+    hidden = at::conv2d(input, module.Weight("weight"), {}, 1, 1);
+    whole_shift = at::add(shift, module.Weight("bias"));
+  }
+  const Module module(parent, "norm2");
+  return GroupNormNhwc(
+      hidden, whole_shift, module.Weight("weight"), module.Weight("bias"),
+      {.group_count = module.config().group_count, .epsilon = epsilon, .has_silu = true});
 }
 
 at::Tensor LayerNorm(const Module& parent, const std::string& name, const at::Tensor& input) {
   const Module module(parent, name);
+  if (module.options().is_nhwc) {
+    return AddLayerNorm(input, std::nullopt, module.Weight("weight"), module.Weight("bias"),
+                        kLayerNormEpsilon)
+        .second;
+  }
   return at::layer_norm(input, {input.size(-1)}, module.Weight("weight"), module.Weight("bias"),
                         kLayerNormEpsilon);
+}
+
+/// update + hidden, and that normalised.
+std::pair<at::Tensor, at::Tensor> AddAndNormalise(const Module& parent, const std::string& name,
+                                                  const at::Tensor& update,
+                                                  const at::Tensor& hidden) {
+  if (!parent.options().is_nhwc) {
+    const at::Tensor sum = at::add(update, hidden);
+    return {sum, LayerNorm(parent, name, sum)};
+  }
+  const Module module(parent, name);
+  return AddLayerNorm(update, hidden, module.Weight("weight"), module.Weight("bias"),
+                      kLayerNormEpsilon);
 }
 
 /// Sines and cosines of each timestep at falling frequencies. timesteps [batch] -> [batch, size]
@@ -105,13 +166,16 @@ at::Tensor Resnet(const Module& parent, const std::string& name, const at::Tenso
                   const at::Tensor& time_embedding, std::int64_t channel_count) {
   const Module module(parent, name);
   const double epsilon = module.config().norm_epsilon;
-  at::Tensor hidden = GroupNorm(module, "norm1", input, epsilon);
-  hidden = at::silu(hidden);
-  hidden = Convolution(module, "conv1", hidden, 1, 1);
-  const at::Tensor shift = Linear(module, "time_emb_proj", at::silu(time_embedding));
-  hidden = at::add(hidden, shift.unsqueeze(2).unsqueeze(3));
-  hidden = GroupNorm(module, "norm2", hidden, epsilon);
-  hidden = at::silu(hidden);
+  at::Tensor hidden = GroupNorm(module, "norm1", input, epsilon, true);
+  if (module.options().is_nhwc) {
+    const at::Tensor shift = Linear(module, "time_emb_proj", at::silu(time_embedding));
+    hidden = ShiftedConvolution(module, hidden, shift, epsilon);
+  } else {
+    hidden = Convolution(module, "conv1", hidden, 1, 1);
+    const at::Tensor shift = Linear(module, "time_emb_proj", at::silu(time_embedding));
+    hidden = at::add(hidden, shift.unsqueeze(2).unsqueeze(3));
+    hidden = GroupNorm(module, "norm2", hidden, epsilon, true);
+  }
   hidden = Convolution(module, "conv2", hidden, 1, 1);
   if (input.size(1) == channel_count) return at::add(input, hidden);
   return at::add(Convolution(module, "conv_shortcut", input, 1, 0), hidden);
@@ -130,7 +194,9 @@ at::Tensor AttentionLayer(const Module& parent, const std::string& name, const a
 
 at::Tensor FeedForward(const Module& parent, const at::Tensor& hidden) {
   const Module module(parent, "ff");
-  const auto halves = at::chunk(Linear(module, "net.0.proj", hidden), 2, -1);
+  const at::Tensor inner = Linear(module, "net.0.proj", hidden);
+  if (module.options().is_nhwc) return Linear(module, "net.2", Geglu(inner));
+  const auto halves = at::chunk(inner, 2, -1);
   return Linear(module, "net.2", at::mul(halves[0], at::gelu(halves[1])));
 }
 
@@ -138,20 +204,16 @@ at::Tensor TransformerBlock(const Module& parent, const std::string& name, at::T
                             const at::Tensor& text_states, std::int64_t head_count) {
   const Module module(parent, name);
   at::Tensor normed = LayerNorm(module, "norm1", hidden);
-  hidden = at::add(AttentionLayer(module, "attn1", normed, normed, head_count), hidden);
-  normed = LayerNorm(module, "norm2", hidden);
-  hidden = at::add(AttentionLayer(module, "attn2", normed, text_states, head_count), hidden);
-  normed = LayerNorm(module, "norm3", hidden);
+  at::Tensor update = AttentionLayer(module, "attn1", normed, normed, head_count);
+  std::tie(hidden, normed) = AddAndNormalise(module, "norm2", update, hidden);
+  update = AttentionLayer(module, "attn2", normed, text_states, head_count);
+  std::tie(hidden, normed) = AddAndNormalise(module, "norm3", update, hidden);
   return at::add(FeedForward(module, normed), hidden);
 }
 
-/// [batch, channels, height, width] -> [batch, height * width, channels]
-at::Tensor PixelsToTokens(const at::Tensor& pixels) {
-  return pixels.flatten(2).transpose(1, 2).contiguous();
-}
-
-/// [batch, height * width, channels] -> sizes of `like`
-at::Tensor TokensToPixels(const at::Tensor& tokens, const at::Tensor& like) {
+/// [batch, height * width, channels] -> sizes and format of `like`
+at::Tensor TokensToPixels(const Module& module, const at::Tensor& tokens, const at::Tensor& like) {
+  if (module.options().is_nhwc) return TokensToChannelsLast(tokens, like.size(2), like.size(3));
   return tokens.transpose(1, 2).contiguous().view(like.sizes());
 }
 
@@ -159,15 +221,15 @@ at::Tensor Transformer(const Module& parent, const std::string& name, const at::
                        const at::Tensor& text_states, const UnetBlock& block) {
   const Module module(parent, name);
   const bool is_linear = module.config().has_linear_projection;
-  at::Tensor hidden = GroupNorm(module, "norm", input, kTransformerGroupNormEpsilon);
+  at::Tensor hidden = GroupNorm(module, "norm", input, kTransformerGroupNormEpsilon, false);
   hidden = is_linear ? Linear(module, "proj_in", PixelsToTokens(hidden))
                      : PixelsToTokens(Convolution(module, "proj_in", hidden, 1, 0));
   for (std::int64_t i = 0; i < block.transformer_count; ++i) {
     hidden = TransformerBlock(module, fmt::format("transformer_blocks.{}", i), hidden, text_states,
                               block.head_count);
   }
-  hidden = is_linear ? TokensToPixels(Linear(module, "proj_out", hidden), input)
-                     : Convolution(module, "proj_out", TokensToPixels(hidden, input), 1, 0);
+  hidden = is_linear ? TokensToPixels(module, Linear(module, "proj_out", hidden), input)
+                     : Convolution(module, "proj_out", TokensToPixels(module, hidden, input), 1, 0);
   return at::add(hidden, input);
 }
 
@@ -201,7 +263,9 @@ torch::Tensor RunUnet(const UnetConfig& config, const UnetOptions& options,
   const Call call = {.config = config, .options = options, .find_weight = find_weight};
   const Module root(call);
   const at::Tensor time_embedding = TimeEmbedding(root, timesteps, latents.scalar_type());
-  at::Tensor hidden = Convolution(root, "conv_in", latents, 1, 1);
+  const auto format =
+      options.is_nhwc ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+  at::Tensor hidden = Convolution(root, "conv_in", latents.contiguous(format), 1, 1);
 
   std::vector<at::Tensor> skips = {hidden};
   for (std::size_t i = 0; i < config.down_blocks.size(); ++i) {
@@ -235,8 +299,7 @@ torch::Tensor RunUnet(const UnetConfig& config, const UnetOptions& options,
     if (block.has_resample) hidden = Upsample(module, hidden);
   }
 
-  hidden = GroupNorm(root, "conv_norm_out", hidden, config.norm_epsilon);
-  hidden = at::silu(hidden);
+  hidden = GroupNorm(root, "conv_norm_out", hidden, config.norm_epsilon, true);
   return Convolution(root, "conv_out", hidden, 1, 1);
 }
 

@@ -27,12 +27,17 @@ std::vector<WeightSpec> UnetWeights(const UnetConfig& config);
 /// "<module>.lora_A.weight" [rank, in] and "<module>.lora_B.weight" [out, rank].
 std::vector<WeightSpec> UnetAdapters(const UnetConfig& config, std::int64_t rank);
 
+/// How a weight lies in memory. 1x1 convolutions are matrix products on channels_last images.
+torch::MemoryFormat FormatOf(const WeightSpec& spec, bool is_nhwc);
+
 /// The weight of that name.
 using FindWeight = std::function<torch::Tensor(const std::string& name)>;
 
 struct UnetOptions {
   AttentionKind attention{};
   bool has_adapters = false;  // Add to_x.lora_B(to_x.lora_A(x)) to each adapted projection.
+  bool is_nhwc = false;       // Keep images in channels_last and run Stint's own ops. Convolution
+                              // weights should be in FormatOf's format.
 };
 
 /// Predicts the noise in `latents`. Differentiable; opens a ModuleScope for each module.

@@ -124,6 +124,11 @@ std::vector<WeightSpec> UnetWeights(const UnetConfig& config) {
   return list.Take();
 }
 
+torch::MemoryFormat FormatOf(const WeightSpec& spec, bool is_nhwc) {
+  const bool is_image = spec.sizes.size() == 4 && spec.sizes[2] * spec.sizes[3] > 1;
+  return is_nhwc && is_image ? torch::MemoryFormat::ChannelsLast : torch::MemoryFormat::Contiguous;
+}
+
 std::vector<WeightSpec> UnetAdapters(const UnetConfig& config, std::int64_t rank) {
   std::vector<WeightSpec> adapters;
   for (const WeightSpec& weight : UnetWeights(config)) {

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -21,6 +22,7 @@ constexpr std::int64_t kMaxBatch = 4096;
 constexpr std::int64_t kMaxPx = 16384;
 constexpr std::int64_t kMaxMicroSteps = 65536;
 constexpr std::int64_t kMaxRank = 4096;
+constexpr std::int64_t kMaxGroupBytes = std::int64_t{1} << 40;
 
 void CheckRange(const std::string& flag, std::int64_t value, std::int64_t min, std::int64_t max) {
   if (value < min || value > max) {
@@ -33,6 +35,22 @@ void CheckMultiple(const std::string& flag, std::int64_t value_px, std::int64_t 
   if (value_px % multiple_px != 0) {
     throw InputError(flag, fmt::format("is {}, not a multiple of {}", value_px, multiple_px));
   }
+}
+
+/// What only training has.
+void CheckTraining(const Workload& workload) {
+  CheckRange("--micro-steps", workload.micro_step_count, 1, kMaxMicroSteps);
+  CheckRange("--update-group", workload.update_group_bytes, 0, kMaxGroupBytes);
+  if (!(workload.clip_norm >= 0) || std::isinf(workload.clip_norm)) {
+    throw InputError("--clip-norm",
+                     fmt::format("is {}, not a positive number", workload.clip_norm));
+  }
+}
+
+void CheckDenoising(const Workload& workload) {
+  CheckRange("--micro-steps", workload.micro_step_count, 1, 1);
+  CheckRange("--update-group", workload.update_group_bytes, 0, 0);
+  if (workload.clip_norm != 0) throw InputError("--clip-norm", "is for training only");
 }
 
 /// Checks all but the configuration, which is parsed already.
@@ -52,10 +70,13 @@ void CheckWords(const Workload& workload, const UnetConfig& config) {
   const std::int64_t multiple_px = kPxPerLatent * config.LatentMultiple();
   CheckMultiple("--height", workload.height_px, multiple_px);
   CheckMultiple("--width", workload.width_px, multiple_px);
+  if (workload.layout != "nchw" && workload.layout != "nhwc") {
+    throw InputError("--layout", fmt::format("is '{}', not nchw or nhwc", workload.layout));
+  }
   if (workload.task == "denoise") {
-    CheckRange("--micro-steps", workload.micro_step_count, 1, 1);
+    CheckDenoising(workload);
   } else {
-    CheckRange("--micro-steps", workload.micro_step_count, 1, kMaxMicroSteps);
+    CheckTraining(workload);
   }
   if (workload.task == "train-lora") {
     CheckRange("--lora-rank", workload.lora_rank, 1, kMaxRank);

@@ -30,7 +30,8 @@ Program BuildProgram(const Workload& workload);
 class ValueSource {
  public:
   virtual ~ValueSource() = default;
-  /// Fills `value`, a contiguous CPU tensor, with what the buffer holds before the first iteration.
+  /// Fills `value`, a CPU tensor that fills its storage, with what the buffer holds before the
+  /// first iteration.
   /// @throws InputError naming the file and tensor if it has none of these sizes.
   virtual void Load(const Buffer& buffer, const torch::Tensor& value) const = 0;
 };

@@ -69,6 +69,31 @@ TEST_F(WholePathTest, AccumulatedLoraStepKeepsEveryPromise) {
   EXPECT_EQ(ReadReport(folder_ / "measured.json").phases.size(), 3);
 }
 
+TEST_F(WholePathTest, StepInChannelsLastKeepsEveryPromise) {
+  Profile("--task train --batch 2 --height 128 --width 128 --layout nhwc --update-group 64KiB");
+
+  const nlohmann::json report = PlanRunAndReport("--activation-budget 80%");
+
+  EXPECT_TRUE(report["is_memory_equal"]) << report["memory_difference"];
+  EXPECT_TRUE(report["are_results_equal"]) << report["results_difference"];
+  EXPECT_GT(report["recomputed_op_count"], 0);
+  EXPECT_EQ(report["foreign_request_count"], 0);
+}
+
+TEST_F(WholePathTest, ClippedStepKeepsEveryPromise) {
+  Profile(
+      "--task train --height 64 --width 64 --layout nhwc --update-group 256KiB --clip-norm 0.5");
+
+  const nlohmann::json report = PlanRunAndReport("--budget none");
+
+  EXPECT_TRUE(report["is_memory_equal"]) << report["memory_difference"];
+  EXPECT_TRUE(report["are_results_equal"]) << report["results_difference"];
+  const stint::Profile profile = ReadProfile(folder_ / "profile.json");
+  EXPECT_EQ(profile.workload.layout, "nhwc");
+  EXPECT_EQ(profile.workload.update_group_bytes, 256 * 1024);
+  EXPECT_EQ(profile.workload.clip_norm, 0.5);
+}
+
 TEST_F(WholePathTest, DenoisingStepKeepsEveryPromise) {
   Profile("--task denoise --height 64 --width 64");
 

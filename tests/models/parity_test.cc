@@ -81,11 +81,17 @@ class Comparison {
   std::string worst_;
 };
 
-class TrainParity : public testing::TestWithParam<std::string> {};
+struct TrainCase {
+  std::string attention{};
+  std::string layout{};
+};
+
+class TrainParity : public testing::TestWithParam<TrainCase> {};
 
 TEST_P(TrainParity, LossAndEveryGradientEqualDiffusers) {
   Workload workload = TinyWorkload("train");
-  workload.attention = GetParam();
+  workload.attention = GetParam().attention;
+  workload.layout = GetParam().layout;
   EagerHost host(LoadReference("train"));
   host.Run(BuildProgram(workload));
 
@@ -109,14 +115,19 @@ TEST_P(TrainParity, PredictedNoiseEqualsDiffusers) {
   const auto expected = ReadFloats("train_expected");
   EXPECT_EQ(weights.size(), UnetWeights(config).size());
   const at::Tensor predicted = RunUnet(
-      config, {.attention = AttentionKindFromName(GetParam())},
+      config,
+      {.attention = AttentionKindFromName(GetParam().attention),
+       .is_nhwc = GetParam().layout == "nhwc"},
       [&](const std::string& name) { return weights.at(name); }, expected.at("noisy"),
       at::arange(2, at::kLong).mul(974).add(3), inputs.at("text_states"));
   Comparison comparison;
   comparison.Add("predicted", predicted, expected.at("predicted"));
 }
 
-INSTANTIATE_TEST_SUITE_P(Attention, TrainParity, testing::Values("cpu", "math"));
+INSTANTIATE_TEST_SUITE_P(AttentionAndLayout, TrainParity,
+                         testing::Values(TrainCase{.attention = "cpu", .layout = "nchw"},
+                                         TrainCase{.attention = "math", .layout = "nchw"},
+                                         TrainCase{.attention = "cpu", .layout = "nhwc"}));
 
 TEST(DenoiseParity, DenoisedLatentsEqualDiffusers) {
   EagerHost host(LoadReference("denoise"));

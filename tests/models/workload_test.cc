@@ -73,6 +73,10 @@ TEST(CompleteWorkloadTest, NamesTheFlagThatIsWrong) {
             "--dtype: is 'float16', whose range is too small for gradients and moments");
   EXPECT_EQ(refusal_with([](Workload& w) { w.attention = ""; }),
             "--attention: is '', not flash, cudnn, efficient, math or cpu");
+  EXPECT_EQ(refusal_with([](Workload& w) { w.layout = "hwcn"; }),
+            "--layout: is 'hwcn', not nchw or nhwc");
+  EXPECT_EQ(refusal_with([](Workload& w) { w.clip_norm = -1; }),
+            "--clip-norm: is -1, not a positive number");
   EXPECT_EQ(refusal_with([](Workload& w) { w.task = "sample"; }),
             "--task: is 'sample', not train, train-lora or denoise");
   EXPECT_EQ(refusal_with([](Workload& w) {
@@ -147,6 +151,76 @@ TEST(TrainTest, MicroStepsAddUpToTheSameStep) {
         << name;
   }
 }
+
+TEST(TrainTest, UpdatesInGroupsAsOneByOne) {
+  Workload workload = TinyWorkload("train");
+  const EagerHost one_by_one = RunTask(workload);
+  workload.update_group_bytes = 100'000;
+  const EagerHost in_groups = RunTask(workload);
+  EXPECT_EQ(in_groups.marks(), one_by_one.marks());
+  for (const auto& [name, value] : one_by_one.persistent()) {
+    EXPECT_TRUE(at::equal(in_groups.persistent().at(name), value)) << name;
+  }
+}
+
+TEST(TrainTest, ClipsTheGlobalNormOfAllGradients) {
+  Workload workload = TinyWorkload("train");
+  workload.update_group_bytes = 100'000;
+  const EagerHost plain = RunTask(workload);
+  double square = 0;
+  for (const auto& [key, gradient] : plain.results()) {
+    if (key != "loss") square += gradient.to(at::kDouble).square().sum().item<double>();
+  }
+  const double norm = std::sqrt(square);
+
+  for (const std::int64_t micro_step_count : {1, 3}) {
+    workload.micro_step_count = micro_step_count;
+    workload.clip_norm = norm / 4;
+    const EagerHost clipped = RunTask(workload);
+    EXPECT_EQ(clipped.marks(), plain.marks());
+    for (const auto& [key, gradient] : plain.results()) {
+      if (key == "loss") continue;
+      const at::Tensor expected = gradient * (norm / 4 / (norm + 1e-6));
+      const double scale = expected.abs().max().item<double>();
+      EXPECT_LT(MaxDifference(clipped.results().at(key), expected), 1e-5 * scale) << key;
+      EXPECT_LT(MaxDifference(clipped.persistent().at(key.substr(5) + ".exp_avg"), expected * 0.1),
+                1e-5 * scale);
+    }
+  }
+}
+
+TEST(TrainTest, LeavesSmallGradientsAsTheyAreWhenClipping) {
+  Workload workload = TinyWorkload("train");
+  const EagerHost plain = RunTask(workload);
+  workload.clip_norm = 1e6;
+  const EagerHost clipped = RunTask(workload);
+  for (const auto& [name, value] : plain.persistent()) {
+    EXPECT_TRUE(at::equal(clipped.persistent().at(name), value)) << name;
+  }
+}
+
+class NhwcTest : public testing::TestWithParam<std::string> {};
+
+TEST_P(NhwcTest, ChangesResultsByRoundingOnly) {
+  Workload workload = TinyWorkload(GetParam());
+  const EagerHost nchw = RunTask(workload);
+  workload.layout = "nhwc";
+  const EagerHost nhwc = RunTask(workload);
+  EXPECT_EQ(nhwc.marks(), nchw.marks());
+  for (const auto& [name, value] : nchw.results()) {
+    EXPECT_LT(MaxDifference(nhwc.results().at(name), value),
+              1e-5 * value.abs().max().item<double>() + 1e-9)
+        << name;
+  }
+  const at::Tensor& weight = nhwc.persistent().at("mid_block.resnets.0.conv1.weight");
+  EXPECT_TRUE(weight.is_contiguous(at::MemoryFormat::ChannelsLast));
+  EXPECT_FALSE(weight.is_contiguous());
+}
+
+INSTANTIATE_TEST_SUITE_P(Tasks, NhwcTest, testing::Values("train", "train-lora", "denoise"),
+                         [](const auto& instance) {
+                           return instance.param == "train-lora" ? "train_lora" : instance.param;
+                         });
 
 TEST(TrainTest, LeavesNoAutogradStateBehind) {
   const Program program = BuildProgram(TinyWorkload("train"));
