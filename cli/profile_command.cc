@@ -45,14 +45,12 @@ struct ProfileFlags {
 
 constexpr std::int64_t kDefaultLoraRank = 4;
 
+/// The device is in use already.
 Workload ReadWorkload(const ProfileFlags& flags) {
-  Workload workload = flags.workload;
-  if (workload.attention.empty()) workload.attention = flags.device == "cpu" ? "cpu" : "flash";
+  Workload workload = ChooseKernels(flags.workload, torch::Device(flags.device));
   if (workload.task == "train-lora" && workload.lora_rank == 0) {
     workload.lora_rank = kDefaultLoraRank;
   }
-  const bool is_half = workload.dtype != "float32";
-  if (workload.layout.empty()) workload.layout = flags.device != "cpu" && is_half ? "nhwc" : "nchw";
   if (workload.task != "denoise") {
     workload.update_group_bytes = ParseBytes(flags.update_group, "--update-group");
   }
@@ -89,8 +87,8 @@ ExitCode RunProfileCommand(const ProfileFlags& flags) {
   if (flags.is_json && flags.output == "-") {
     throw InputError("--json", "needs --output FILE: both would go to standard output");
   }
-  const Workload workload = ReadWorkload(flags);
   const std::unique_ptr<DeviceRuntime> runtime = MakeDeviceRuntime(flags.device);
+  const Workload workload = ReadWorkload(flags);
   Profile profile;
   {
     Progress progress("profiling", "ops");
@@ -141,7 +139,7 @@ void AddProfileCommand(CLI::App& app, ExitCode& exit_code) {
       ->capture_default_str();
   command
       ->add_option("--attention", workload.attention,
-                   "cpu, flash, cudnn, efficient or math (default: cpu on the CPU, else flash)")
+                   "cpu, flash, cudnn, efficient or math (default: the fastest of the device)")
       ->type_name("NAME");
   command
       ->add_option("--lora-rank", workload.lora_rank,

@@ -9,6 +9,10 @@ namespace stint {
 void AddCudaGroupNorm(torch::Library& library);
 /// The same for geglu.cc.
 void AddCudaGeglu(torch::Library& library);
+/// The same for adamw.cc.
+void AddCudaAdamW(torch::Library& library);
+/// The same for affine.cc.
+void AddCudaSumRows(torch::Library& library);
 /// The same for layer_norm.cc.
 void AddCudaLayerNorm(torch::Library& library);
 

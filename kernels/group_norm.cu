@@ -9,7 +9,7 @@ namespace {
 constexpr int kWarpSize = 32;
 constexpr int kThreadTarget = 256;  // Of a block that goes over pixels.
 constexpr int kMaxThreads = 512;
-constexpr int kBlockTarget = 512;  // Of a launch: what fills a large card once.
+constexpr int kBlockTarget = 264;  // Of a launch: two for each multiprocessor of a large card.
 constexpr int kCombineThreads = 256;
 constexpr int kSumCount = 3;  // Kept of each channel in backward; see ChannelSums.
 constexpr int kUnrolled = 4;  // Rows whose loads are under way together.
@@ -49,14 +49,14 @@ Tiling TilingOf(const GroupNormShape& shape) {
 
 /// What all kernels know of the shape.
 struct Sizes {
-  int pixel_count;
-  int channel_count;
-  int group_count;
-  int group_channels;  // Of one group.
-  int pack_count;      // Threads side by side on one pixel.
-  int row_count;
-  int chunk_count;
-  int chunk_pixels;
+  int pixel_count = 0;
+  int channel_count = 0;
+  int group_count = 0;
+  int group_channels = 0;  // Of one group.
+  int pack_count = 0;      // Threads side by side on one pixel.
+  int row_count = 0;
+  int chunk_count = 0;
+  int chunk_pixels = 0;
 };
 
 Sizes SizesOf(const GroupNormShape& shape, const Tiling& tiling) {
@@ -84,7 +84,12 @@ __device__ void ForEachPixel(const Sizes& sizes, int channel, const Visitor& vis
   }
 }
 
-__device__ float Sigmoid(float value) { return __fdividef(1.0F, 1.0F + __expf(-value)); }
+/// As exact as `Element` can show.
+template <typename Element>
+__device__ float Sigmoid(float value) {
+  if constexpr (sizeof(Element) == sizeof(float)) return 1.0F / (1.0F + expf(-value));
+  return __fdividef(1.0F, 1.0F + __expf(-value));
+}
 
 /// What is added to a channel before it is normalised.
 template <typename Element>
@@ -159,54 +164,40 @@ __global__ void __launch_bounds__(kMaxThreads)
   }
 }
 
-/// Adds up the chunks of this block's sample: statistics of each group, into shared memory.
+/// Adds up the chunks: statistics of each group of each sample, a warp for each.
 template <typename Element>
-__device__ void FindStatistics(const Sizes& sizes, const Element* input, const Element* shift,
-                               const float* scratch, float epsilon, float* means, float* rstds) {
-  const int sample = static_cast<int>(blockIdx.y);
+__global__ void __launch_bounds__(kCombineThreads)
+    FindStatistics(Sizes sizes, int batch_count, const Element* input, const Element* shift,
+                   const float* scratch, double epsilon, float* mean, float* rstd) {
+  const int index = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) / kWarpSize;
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
-  const int warp_count = static_cast<int>(blockDim.x) / kWarpSize;  // Whole ones.
+  if (index >= batch_count * sizes.group_count) return;
+  const int sample = index / sizes.group_count;
+  const int group = index % sizes.group_count;
   const float* const sums =
       scratch + static_cast<long long>(sample) * sizes.chunk_count * sizes.group_count * 2;
-  for (int group = static_cast<int>(threadIdx.x) / kWarpSize;
-       group < sizes.group_count && static_cast<int>(threadIdx.x) < warp_count * kWarpSize;
-       group += warp_count) {
-    double sum = 0;
-    double square = 0;
-    for (int chunk = lane; chunk < sizes.chunk_count; chunk += kWarpSize) {
-      const float* const values = sums + (chunk * sizes.group_count + group) * 2;
-      sum += values[0];
-      square += values[1];
-    }
-    sum = SumOfWarp(sum);
-    square = SumOfWarp(square);
-    const double member_count = static_cast<double>(sizes.pixel_count) * sizes.group_channels;
-    const double distance = sum / member_count;
-    const double variance = fmax(square / member_count - distance * distance, 0.0);
-    if (lane == 0) {
-      means[group] = static_cast<float>(PivotOf(sizes, input, shift, sample, group) + distance);
-      rstds[group] = static_cast<float>(rsqrt(variance + epsilon));
-    }
+  double sum = 0;
+  double square = 0;
+  for (int chunk = lane; chunk < sizes.chunk_count; chunk += kWarpSize) {
+    const float* const values = sums + (chunk * sizes.group_count + group) * 2;
+    sum += values[0];
+    square += values[1];
   }
-  __syncthreads();
+  sum = SumOfWarp(sum);
+  square = SumOfWarp(square);
+  if (lane != 0) return;
+  const double member_count = static_cast<double>(sizes.pixel_count) * sizes.group_channels;
+  const double distance = sum / member_count;
+  const double variance = fmax(square / member_count - distance * distance, 0.0);
+  mean[index] = static_cast<float>(PivotOf(sizes, input, shift, sample, group) + distance);
+  rstd[index] = static_cast<float>(rsqrt(variance + epsilon));
 }
 
 template <typename Element, int kWidth, bool kHasSilu>
 __global__ void __launch_bounds__(kMaxThreads)
     Normalise(Sizes sizes, const Element* input, const Element* shift, const Element* weight,
-              const Element* bias, float epsilon, const float* scratch, Element* output,
-              float* mean, float* rstd) {
-  extern __shared__ float shared[];  // Means and rstds [groups] of this sample.
+              const Element* bias, const float* mean, const float* rstd, Element* output) {
   const int sample = static_cast<int>(blockIdx.y);
-  float* const rstds = shared + sizes.group_count;
-  FindStatistics(sizes, input, shift, scratch, epsilon, shared, rstds);
-  if (blockIdx.x == 0) {
-    for (int group = static_cast<int>(threadIdx.x); group < sizes.group_count;
-         group += static_cast<int>(blockDim.x)) {
-      mean[sample * sizes.group_count + group] = shared[group];
-      rstd[sample * sizes.group_count + group] = rstds[group];
-    }
-  }
   const int column = static_cast<int>(threadIdx.x) % sizes.pack_count;
   for (int channel = column * kWidth; channel < sizes.channel_count;
        channel += sizes.pack_count * kWidth) {
@@ -215,9 +206,9 @@ __global__ void __launch_bounds__(kMaxThreads)
     float base[kWidth];
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) {
-      const int group = (channel + i) / sizes.group_channels;
-      scale[i] = rstds[group] * ToFloat(weight[channel + i]);
-      center[i] = shared[group] - ShiftOf(sizes, shift, sample, channel + i);
+      const int group = sample * sizes.group_count + (channel + i) / sizes.group_channels;
+      scale[i] = rstd[group] * ToFloat(weight[channel + i]);
+      center[i] = mean[group] - ShiftOf(sizes, shift, sample, channel + i);
       base[i] = ToFloat(bias[channel + i]);
     }
     ForEachPixel(sizes, channel, [&](long long offset) {
@@ -225,7 +216,7 @@ __global__ void __launch_bounds__(kMaxThreads)
 #pragma unroll
       for (int i = 0; i < kWidth; ++i) {
         float value = fmaf(ToFloat(pack.values[i]) - center[i], scale[i], base[i]);
-        if (kHasSilu) value *= Sigmoid(value);
+        if (kHasSilu) value *= Sigmoid<Element>(value);
         pack.values[i] = FromFloat<Element>(value);
       }
       StorePack<kWidth>(output + offset, pack);
@@ -234,35 +225,36 @@ __global__ void __launch_bounds__(kMaxThreads)
 }
 
 /// The constants of one channel in backward, and what follows from them for one element.
-template <bool kHasSilu>
+template <typename Element, bool kHasSilu>
 struct BackwardChannel {
-  float center;  // Mean less shift.
-  float rstd;
-  float weight;
-  float bias;
+  float center = 0;  // Mean less shift.
+  float rstd = 0;
+  float weight = 0;
+  float bias = 0;
 
   __device__ float Normalised(float input) const { return (input - center) * rstd; }
   /// The gradient of what the SiLU takes.
   __device__ float Inner(float grad_output, float normalised) const {
     if (!kHasSilu) return grad_output;
     const float value = fmaf(normalised, weight, bias);
-    const float sigmoid = Sigmoid(value);
+    const float sigmoid = Sigmoid<Element>(value);
     return grad_output * sigmoid * fmaf(value, 1.0F - sigmoid, 1.0F);
   }
 };
 
 template <typename Element>
 struct BackwardInputs {
-  const Element* grad_output;
-  const Element* input;
-  const Element* shift;
-  const Element* weight;
-  const Element* bias;
-  const float* mean;
-  const float* rstd;
+  const Element* grad_output = nullptr;
+  const Element* input = nullptr;
+  const Element* shift = nullptr;
+  const Element* weight = nullptr;
+  const Element* bias = nullptr;
+  const float* mean = nullptr;
+  const float* rstd = nullptr;
 
   template <bool kHasSilu>
-  __device__ BackwardChannel<kHasSilu> At(const Sizes& sizes, int sample, int channel) const {
+  __device__ BackwardChannel<Element, kHasSilu> At(const Sizes& sizes, int sample,
+                                                   int channel) const {
     const int group = sample * sizes.group_count + channel / sizes.group_channels;
     return {mean[group] - ShiftOf(sizes, shift, sample, channel), rstd[group],
             ToFloat(weight[channel]), ToFloat(bias[channel])};
@@ -281,7 +273,7 @@ __global__ void __launch_bounds__(kMaxThreads)
   const int plane = sizes.row_count * sizes.channel_count;
   for (int channel = column * kWidth; channel < sizes.channel_count;
        channel += sizes.pack_count * kWidth) {
-    BackwardChannel<kHasSilu> channels[kWidth];
+    BackwardChannel<Element, kHasSilu> channels[kWidth];
     float sums[kSumCount][kWidth] = {};
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) {
@@ -399,7 +391,7 @@ __global__ void __launch_bounds__(kMaxThreads)
   const int column = static_cast<int>(threadIdx.x) % sizes.pack_count;
   for (int channel = column * kWidth; channel < sizes.channel_count;
        channel += sizes.pack_count * kWidth) {
-    BackwardChannel<kHasSilu> channels[kWidth];
+    BackwardChannel<Element, kHasSilu> channels[kWidth];
     float mean_g[kWidth];
     float mean_g_n[kWidth];
 #pragma unroll
@@ -425,7 +417,7 @@ __global__ void __launch_bounds__(kMaxThreads)
 }
 
 template <typename Element, int kWidth, bool kHasSilu>
-cudaError_t Forward(const GroupNormShape& shape, float epsilon, const ForwardPointers& pointers,
+cudaError_t Forward(const GroupNormShape& shape, double epsilon, const ForwardPointers& pointers,
                     cudaStream_t stream) {
   const Tiling tiling = TilingOf(shape);
   const Sizes sizes = SizesOf(shape, tiling);
@@ -437,11 +429,16 @@ cudaError_t Forward(const GroupNormShape& shape, float epsilon, const ForwardPoi
   const auto* const shift = static_cast<const Element*>(pointers.shift);
   SumByGroup<Element, kWidth>
       <<<grid, thread_count, sum_bytes, stream>>>(sizes, input, shift, pointers.scratch);
-  Normalise<Element, kWidth, kHasSilu>
-      <<<grid, thread_count, 2 * sizeof(float) * shape.group_count, stream>>>(
-          sizes, input, shift, static_cast<const Element*>(pointers.weight),
-          static_cast<const Element*>(pointers.bias), epsilon, pointers.scratch,
-          static_cast<Element*>(pointers.output), pointers.mean, pointers.rstd);
+  const int statistics_count = shape.batch_count * shape.group_count;
+  const auto statistics_blocks =
+      static_cast<unsigned>((statistics_count * kWarpSize + kCombineThreads - 1) / kCombineThreads);
+  FindStatistics<Element><<<statistics_blocks, kCombineThreads, 0, stream>>>(
+      sizes, shape.batch_count, input, shift, pointers.scratch, epsilon, pointers.mean,
+      pointers.rstd);
+  Normalise<Element, kWidth, kHasSilu><<<grid, thread_count, 0, stream>>>(
+      sizes, input, shift, static_cast<const Element*>(pointers.weight),
+      static_cast<const Element*>(pointers.bias), pointers.mean, pointers.rstd,
+      static_cast<Element*>(pointers.output));
   return cudaGetLastError();
 }
 
@@ -530,7 +527,7 @@ std::int64_t BackwardScratchBytes(const GroupNormShape& shape) {
   return static_cast<std::int64_t>(sizeof(float)) * BackwardScratchOf(shape).end;
 }
 
-cudaError_t LaunchGroupNormForward(const GroupNormShape& shape, float epsilon,
+cudaError_t LaunchGroupNormForward(const GroupNormShape& shape, double epsilon,
                                    const ForwardPointers& pointers, cudaStream_t stream) {
   return Dispatch(shape, [&]<typename Element, int kWidth, bool kHasSilu>() {
     return Forward<Element, kWidth, kHasSilu>(shape, epsilon, pointers, stream);

@@ -48,7 +48,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> ForwardCuda(
   const GroupNormShape shape =
       ShapeOf(input, group_count, has_silu, IsAligned(input) && IsAligned(output));
   const at::Tensor scratch = MakeScratch(input, ForwardScratchBytes(shape));
-  C10_CUDA_CHECK(LaunchGroupNormForward(shape, static_cast<float>(epsilon),
+  C10_CUDA_CHECK(LaunchGroupNormForward(shape, epsilon,
                                         {.input = input.const_data_ptr(),
                                          .shift = DataOf(shift),
                                          .weight = weight.const_data_ptr(),

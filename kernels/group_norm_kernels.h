@@ -1,9 +1,8 @@
 // GroupNorm in channels_last on a CUDA device. No LibTorch here, so that nvcc need not read its
 // headers. Internal to kernels/.
 //
-//     forward    sums of each chunk of pixels by group  ->  normalise, each block adding up the
-//     chunks backward   sums of each chunk by channel  ->  add up the chunks  ->  gradient of the
-//     input
+//     forward    sums of each chunk of pixels by group -> add up the chunks -> normalise
+//     backward   sums of each chunk by channel -> add up the chunks -> gradient of the input
 //
 // Sums are added in an order that only the shape decides: equal arguments, equal bits.
 #pragma once
@@ -43,7 +42,7 @@ struct ForwardPointers {
   float* scratch = nullptr;
 };
 
-cudaError_t LaunchGroupNormForward(const GroupNormShape& shape, float epsilon,
+cudaError_t LaunchGroupNormForward(const GroupNormShape& shape, double epsilon,
                                    const ForwardPointers& pointers, cudaStream_t stream);
 
 struct BackwardPointers {

@@ -2,6 +2,7 @@
 
 #include "kernels/device_numbers.cuh"
 #include "kernels/layer_norm_kernels.h"
+#include "kernels/partial_rows.cuh"
 
 namespace stint {
 namespace {
@@ -10,8 +11,6 @@ constexpr int kWarpSize = 32;
 constexpr int kWarps = 8;  // Of a block: rows at a time.
 constexpr int kThreads = kWarpSize * kWarps;
 constexpr int kMaxBackwardBlocks = 264;  // Each leaves a row of sums behind.
-constexpr int kColumns = 32;             // Of a block that adds up the blocks' sums.
-constexpr int kLanes = 32;               // Threads that share one such column.
 
 __device__ int Lane() { return static_cast<int>(threadIdx.x) % kWarpSize; }
 __device__ int Warp() { return static_cast<int>(threadIdx.x) / kWarpSize; }
@@ -83,14 +82,14 @@ __global__ void __launch_bounds__(kThreads)
 
 template <typename Element>
 struct BackwardInputs {
-  int row_count;
-  int size;
-  const Element* grad_output;
-  const Element* grad_sum;
-  const Element* sum;
-  const Element* weight;
-  const float* mean;
-  const float* rstd;
+  int row_count = 0;
+  int size = 0;
+  const Element* grad_output = nullptr;
+  const Element* grad_sum = nullptr;
+  const Element* sum = nullptr;
+  const Element* weight = nullptr;
+  const float* mean = nullptr;
+  const float* rstd = nullptr;
 };
 
 /// Gradients of rows; scratch [blocks, 2, size]: each block's sums over its rows for the gradients
@@ -176,31 +175,6 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-/// Adds up the blocks' sums, kLanes threads for each column.
-template <typename Element>
-__global__ void __launch_bounds__(kColumns* kLanes)
-    AddBlocks(int block_count, int size, const float* scratch, Element* grad_weight,
-              Element* grad_bias) {
-  __shared__ float shared[kLanes][kColumns + 1];  // Read across: no two lanes in one bank.
-  const int column = static_cast<int>(threadIdx.x) % kColumns;
-  const int lane = static_cast<int>(threadIdx.x) / kColumns;
-  const int k = static_cast<int>(blockIdx.x) * kColumns + column;
-  float sum = 0;
-  if (k < 2 * size) {
-    for (int block = lane; block < block_count; block += kLanes) {
-      sum += scratch[static_cast<long long>(block) * 2 * size + k];
-    }
-  }
-  shared[lane][column] = sum;
-  __syncthreads();
-  // Now a warp for each column.
-  const int own = static_cast<int>(blockIdx.x) * kColumns + lane;
-  const float total = SumOfWarp(shared[column][lane]);
-  if (column != 0 || own >= 2 * size) return;
-  Element* const target = own < size ? grad_weight + own : grad_bias + (own - size);
-  *target = FromFloat<Element>(total);
-}
-
 /// Packs of a lane that rows of `size` need, as far as kernels are compiled for it; else 0.
 int PacksFor(const LayerNormShape& shape) {
   const int width = shape.kind == ElementKind::kFloat32 ? 4 : 8;
@@ -244,10 +218,9 @@ void Backward(const LayerNormShape& shape, const LayerNormBackwardPointers& poin
   FindGradients<Element, kPackCount<Element>, kPacks>
       <<<static_cast<unsigned>(block_count), kThreads, shared_bytes, stream>>>(
           inputs, static_cast<Element*>(pointers.grad_input), pointers.scratch);
-  const auto column_blocks = static_cast<unsigned>((2 * shape.size + kColumns - 1) / kColumns);
-  AddBlocks<Element><<<column_blocks, kColumns * kLanes, 0, stream>>>(
-      block_count, shape.size, pointers.scratch, static_cast<Element*>(pointers.grad_weight),
-      static_cast<Element*>(pointers.grad_bias));
+  AddPartialRows(pointers.scratch, block_count, 2 * shape.size, shape.size,
+                 static_cast<Element*>(pointers.grad_weight),
+                 static_cast<Element*>(pointers.grad_bias), stream);
 }
 
 /// Calls launch.template operator()<Element, packs>() for the shape at hand.

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
+#include <ATen/SDPBackend.h>
 #include <fmt/format.h>
 
 #include <array>
@@ -69,20 +70,31 @@ AttentionKind AttentionKindFromName(const std::string& name) {
                    fmt::format("is '{}', not flash, cudnn, efficient, math or cpu", name));
 }
 
+const char* NameOf(AttentionKind kind) { return kNames[static_cast<std::size_t>(kind)].first; }
+
+AttentionKind FastestAttention(torch::Device device, torch::ScalarType dtype) {
+  if (!device.is_cuda()) return AttentionKind::kCpu;
+  if (dtype == at::kFloat) return AttentionKind::kEfficient;
+  const at::Tensor heads = at::empty({1, 8, 64, 64}, at::TensorOptions(dtype).device(device));
+  const bool prefers_cudnn = at::_fused_sdp_choice(heads, heads, heads) ==
+                             static_cast<std::int64_t>(at::SDPBackend::cudnn_attention);
+  return prefers_cudnn ? AttentionKind::kCudnn : AttentionKind::kFlash;
+}
+
 void CheckAttention(AttentionKind kind, torch::Device device, torch::ScalarType dtype) {
   if (kind == AttentionKind::kMath) return;
   const bool needs_cuda = kind != AttentionKind::kCpu;
   if (device.is_cuda() != needs_cuda) {
-    throw InputError("--attention",
-                     fmt::format("is '{}', which {} does not have: choose {}",
-                                 kNames[static_cast<std::size_t>(kind)].first, device.str(),
-                                 needs_cuda ? "cpu or math" : "flash, cudnn, efficient or math"));
+    throw InputError(
+        "--attention",
+        fmt::format("is '{}', which {} does not have: choose {}", NameOf(kind), device.str(),
+                    needs_cuda ? "cpu or math" : "flash, cudnn, efficient or math"));
   }
   const bool needs_half = kind == AttentionKind::kFlash || kind == AttentionKind::kCudnn;
   if (needs_half && dtype == at::kFloat) {
     throw InputError("--attention",
                      fmt::format("is '{}', which has no float32 kernel: choose efficient or math",
-                                 kNames[static_cast<std::size_t>(kind)].first));
+                                 NameOf(kind)));
   }
 }
 

@@ -21,6 +21,12 @@ enum class AttentionKind : std::uint8_t {
 /// @throws InputError naming `--attention` for any other word.
 AttentionKind AttentionKindFromName(const std::string& name);
 
+const char* NameOf(AttentionKind kind);
+
+/// What is fastest for `dtype` on `device`, which is in use: of cuDNN's and LibTorch's flash
+/// attention the one that LibTorch ranks first on this GPU.
+AttentionKind FastestAttention(torch::Device device, torch::ScalarType dtype);
+
 /// @throws InputError naming `--attention` if `device` has no such kernel for `dtype`.
 void CheckAttention(AttentionKind kind, torch::Device device, torch::ScalarType dtype);
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dispatch/scope.h"
+#include "kernels/adamw.h"
 #include "models/gradient_norm.h"
 #include "models/noise_schedule.h"
 #include "models/unet.h"
@@ -17,10 +18,8 @@
 namespace stint {
 namespace {
 
-constexpr double kBeta1 = 0.9;
-constexpr double kBeta2 = 0.999;
-constexpr double kWeightDecay = 1e-2;
-constexpr double kEpsilon = 1e-8;
+constexpr AdamWOptions kAdamW = {
+    .beta1 = 0.9, .beta2 = 0.999, .weight_decay = 1e-2, .epsilon = 1e-8};
 
 struct Parameter {
   std::string name{};
@@ -126,19 +125,14 @@ void UpdateParameters(ProgramHost& host, const UpdateGroup& group, const at::Ten
                       const at::Tensor& learning_rate,
                       const std::optional<at::Tensor>& grad_scale) {
   const ModuleScope module(ModuleOf(group.front().name));
-  std::vector<at::Tensor> weights;
-  std::vector<at::Tensor> gradients;
-  std::vector<at::Tensor> exp_avgs;
-  std::vector<at::Tensor> exp_avg_sqs;
+  AdamWTensors tensors;
   for (const Parameter& parameter : group) {
-    weights.push_back(parameter.weight);
-    gradients.push_back(parameter.weight.grad());
-    exp_avgs.push_back(parameter.exp_avg);
-    exp_avg_sqs.push_back(parameter.exp_avg_sq);
+    tensors.weights.push_back(parameter.weight);
+    tensors.gradients.push_back(parameter.weight.grad());
+    tensors.exp_avgs.push_back(parameter.exp_avg);
+    tensors.exp_avg_sqs.push_back(parameter.exp_avg_sq);
   }
-  at::_fused_adamw_(weights, gradients, exp_avgs, exp_avg_sqs, /*max_exp_avg_sqs=*/{},
-                    std::vector<at::Tensor>(group.size(), step), learning_rate, kBeta1, kBeta2,
-                    kWeightDecay, kEpsilon, /*amsgrad=*/false, /*maximize=*/false, grad_scale);
+  AdamWStep(tensors, step, learning_rate, grad_scale, kAdamW);
   for (const Parameter& parameter : group) {
     // Clipping has scaled it in place.
     host.Mark(parameter.weight.grad(), parameter.name, BufferRole::kGradient);

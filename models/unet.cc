@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "dispatch/scope.h"
+#include "kernels/affine.h"
 #include "kernels/geglu.h"
 #include "kernels/group_norm.h"
 #include "kernels/layer_norm.h"
@@ -53,29 +54,37 @@ at::Tensor TokensToChannelsLast(const at::Tensor& tokens, std::int64_t height, s
   return tokens.view({tokens.size(0), height, width, tokens.size(2)}).permute({0, 3, 1, 2});
 }
 
+/// input [..., in size], weight [out size, in size], bias [out size] -> [..., out size]
+at::Tensor AffineMap(const Module& module, const at::Tensor& input, const at::Tensor& weight,
+                     const at::Tensor& bias) {
+  return module.options().is_nhwc ? Affine(input, weight, bias) : at::linear(input, weight, bias);
+}
+
 at::Tensor Convolution(const Module& parent, const std::string& name, const at::Tensor& input,
                        std::int64_t stride, std::int64_t padding) {
   const Module module(parent, name);
   const at::Tensor weight = module.Weight("weight");
   if (module.options().is_nhwc && weight.size(2) == 1 && stride == 1) {
     const at::Tensor matrix = weight.view({weight.size(0), weight.size(1)});
-    return TokensToChannelsLast(at::linear(PixelsToTokens(input), matrix, module.Weight("bias")),
-                                input.size(2), input.size(3));
+    return TokensToChannelsLast(
+        AffineMap(module, PixelsToTokens(input), matrix, module.Weight("bias")), input.size(2),
+        input.size(3));
   }
   return at::conv2d(input, weight, module.Weight("bias"), stride, padding);
 }
 
 at::Tensor Linear(const Module& parent, const std::string& name, const at::Tensor& input) {
   const Module module(parent, name);
-  return at::linear(input, module.Weight("weight"), module.Weight("bias"));
+  return AffineMap(module, input, module.Weight("weight"), module.Weight("bias"));
 }
 
 /// A projection of an attention, with its adapter if there is one.
 at::Tensor Projection(const Module& parent, const std::string& name, const at::Tensor& input,
                       bool has_bias) {
   const Module module(parent, name);
-  at::Tensor output = has_bias ? at::linear(input, module.Weight("weight"), module.Weight("bias"))
-                               : at::linear(input, module.Weight("weight"));
+  at::Tensor output = has_bias
+                          ? AffineMap(module, input, module.Weight("weight"), module.Weight("bias"))
+                          : at::linear(input, module.Weight("weight"));
   if (!module.options().has_adapters) return output;
   const at::Tensor inner = at::linear(input, module.Weight("lora_A.weight"));
   return at::add(output, at::linear(inner, module.Weight("lora_B.weight")));
@@ -154,11 +163,12 @@ at::Tensor EmbedTimesteps(const UnetConfig& config, const at::Tensor& timesteps,
   return embedding.to(dtype);
 }
 
+/// With the SiLU that every resnet would apply to it.
 at::Tensor TimeEmbedding(const Module& parent, const at::Tensor& timesteps, at::ScalarType dtype) {
   const Module module(parent, "time_embedding");
   at::Tensor embedding = EmbedTimesteps(module.config(), timesteps, dtype);
   embedding = at::silu(Linear(module, "linear_1", embedding));
-  return Linear(module, "linear_2", embedding);
+  return at::silu(Linear(module, "linear_2", embedding));
 }
 
 /// input [batch, in channels, height, width] -> [batch, channel_count, height, width]
@@ -168,11 +178,11 @@ at::Tensor Resnet(const Module& parent, const std::string& name, const at::Tenso
   const double epsilon = module.config().norm_epsilon;
   at::Tensor hidden = GroupNorm(module, "norm1", input, epsilon, true);
   if (module.options().is_nhwc) {
-    const at::Tensor shift = Linear(module, "time_emb_proj", at::silu(time_embedding));
+    const at::Tensor shift = Linear(module, "time_emb_proj", time_embedding);
     hidden = ShiftedConvolution(module, hidden, shift, epsilon);
   } else {
     hidden = Convolution(module, "conv1", hidden, 1, 1);
-    const at::Tensor shift = Linear(module, "time_emb_proj", at::silu(time_embedding));
+    const at::Tensor shift = Linear(module, "time_emb_proj", time_embedding);
     hidden = at::add(hidden, shift.unsqueeze(2).unsqueeze(3));
     hidden = GroupNorm(module, "norm2", hidden, epsilon, true);
   }

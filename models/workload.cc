@@ -131,6 +131,14 @@ Workload CompleteWorkload(Workload workload) {
   return workload;
 }
 
+Workload ChooseKernels(Workload workload, torch::Device device) {
+  const at::ScalarType dtype = ScalarTypeOf(workload);
+  const bool is_half_on_gpu = device.is_cuda() && dtype != at::kFloat;
+  if (workload.layout.empty()) workload.layout = is_half_on_gpu ? "nhwc" : "nchw";
+  if (workload.attention.empty()) workload.attention = NameOf(FastestAttention(device, dtype));
+  return workload;
+}
+
 Program BuildProgram(const Workload& workload) {
   UnetConfig config = UnetConfigFromJson(workload.config_json, workload.model);
   CheckWords(workload, config);

@@ -18,6 +18,12 @@ namespace stint {
 /// @throws InputError naming the flag or the place in config.json.
 Workload CompleteWorkload(Workload workload);
 
+/// Fills what is empty of `attention` and `layout` with what is fastest on `device`, which is in
+/// use: channels_last for half precision on a GPU, and there the attention that LibTorch ranks
+/// first.
+/// @throws InputError naming `--dtype`.
+Workload ChooseKernels(Workload workload, torch::Device device);
+
 /// The program of a completed workload:
 ///   train       noise-prediction loss, backward, fused AdamW for each parameter
 ///   train-lora  the same for low-rank adapters of the attention projections; other weights frozen

@@ -86,6 +86,18 @@ TEST(CompleteWorkloadTest, NamesTheFlagThatIsWrong) {
             "--model: is 'sd3', not sd15-unet, tiny-unet or a config.json");
 }
 
+TEST(ChooseKernelsTest, FillsWhatIsEmptyAndNothingElse) {
+  Workload workload = TinyWorkload("train");
+  workload.attention.clear();
+  workload.layout.clear();
+  EXPECT_EQ(ChooseKernels(workload, at::kCPU).attention, "cpu");
+  EXPECT_EQ(ChooseKernels(workload, at::kCPU).layout, "nchw");
+  workload.attention = "math";
+  workload.layout = "nhwc";
+  EXPECT_EQ(ChooseKernels(workload, at::kCPU).attention, "math");
+  EXPECT_EQ(ChooseKernels(workload, at::kCPU).layout, "nhwc");
+}
+
 TEST(ProgramTest, RefusesAttentionThatTheDeviceDoesNotHave) {
   Workload workload = TinyWorkload("train");
   workload.attention = "efficient";
