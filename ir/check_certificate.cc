@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "ir/check_copy_certificate.h"
 #include "ir/effects.h"
 #include "ir/errors.h"
 #include "ir/units.h"
@@ -260,6 +261,8 @@ class Evaluation {
         }
         return;
       }
+      default:
+        Fail("is of a kind for plans with copies");
     }
   }
 
@@ -337,6 +340,12 @@ void CheckCertificate(const Profile& profile, const Plan& plan, const std::strin
   std::int64_t proven_ns = 0;
   if (certificate.method == "none") {
     // A plan without a bound.
+  } else if (IsCopyClass(certificate.plan_class)) {
+    if (certificate.method != "windows") {
+      throw InputError(pointer + "/method", "is none that bounds plans with copies");
+    }
+    CheckWithinCopyClass(profile, plan, where);
+    proven_ns = ProvenDurationWithCopiesNs(profile, certificate, pointer);
   } else if (certificate.method != "sum-of-durations" && certificate.method != "cuts") {
     throw InputError(pointer + "/method", "is none that Stint knows");
   } else if (certificate.plan_class != "recorded-order" &&

@@ -82,6 +82,18 @@ enum class BoundRow : std::uint8_t {
   kSuffixNeed,     // As need, closure, and what sums up a creator's runs, for all that comes
   kSuffixClosure,  // after a cut instead of up to the next one.
   kSuffixSum,      //
+  // Of plans with copies (ir/check_copy_certificate.h):
+  kCompute,        // A window takes as long as what it computes;
+  kSuffixCompute,  // what comes after a cut, as long as that computes;
+  kToHost,         // a window, as long as its copies to the host,
+  kToDevice,       // and to the device.
+  kWrite,          // What is copied to the host was resident.
+  kHost,           // What the host holds at a cut, it held at the one before, or was copied since.
+  kFetch,          // What comes back, the host held.
+  kSomewhere,      // What holds a value all the time is resident or on the host; what is used in a
+                   // window, too, or it is made again.
+  kHostMemory,     // What the host holds fits its pool.
+  kOrigin,         // As closure, with what the host holds at the cut instead of what comes back.
 };
 
 /// Rows of one kind at one cut, each with its multiplier.
@@ -102,11 +114,20 @@ struct Certificate {
                              // same, but updates may come as early as the values they use allow:
                              // ops that write persistent buffers and else only what nobody uses
                              // later, make nothing, and are in phases that run once.
+                             // "recorded-order-copies" and "updates-movable-copies": the same with
+                             // copies. "updates-at-once-copies": with copies, and each update runs
+                             // as early as it can.
   std::string method{};      // "sum-of-durations": every op runs at least once. "cuts": and some
                              // again, because the budget cannot hold what these cuts need.
+                             // "windows": some again or copied, between cuts.
   std::int64_t limit_bytes = 0;  // "cuts": of plans whose residences and requests never take more.
-  std::vector<OpId> cuts{};      // Ascending.
-  std::int64_t scale = 1;        // Of the multipliers; > 0.
+                                 // "windows": of plans whose arena is no higher.
+  std::int64_t host_limit_bytes = 0;    // "windows": and whose host pool is no larger; 0: any.
+  std::int64_t largest_copy_bytes = 0;  // "windows": and whose shards are no larger; 0: any.
+  std::int64_t other_way_permille = 0;  // "windows": of a copy's time, charged to the other
+                                        // direction, too (ir/copy_floor.h); in [0, 1000].
+  std::vector<OpId> cuts{};             // Ascending.
+  std::int64_t scale = 1;               // Of the multipliers; > 0.
   std::vector<BoundRows> rows{};
 };
 

@@ -97,6 +97,9 @@ void Describe(Io& io, typename Io::template Noun<Certificate>& certificate) {
   io.Field("plan_class", certificate.plan_class);
   io.Field("method", certificate.method);
   io.Optional("limit_bytes", certificate.limit_bytes);
+  io.Optional("host_limit_bytes", certificate.host_limit_bytes);
+  io.Optional("largest_copy_bytes", certificate.largest_copy_bytes);
+  io.Optional("other_way_permille", certificate.other_way_permille);
   io.Optional("cuts", certificate.cuts);
   io.Optional("scale", certificate.scale, 1);
   io.Optional("rows", certificate.rows);
