@@ -13,10 +13,12 @@ import subprocess
 import sys
 import tempfile
 
+import packing
 import planning
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
+KINDS = {"planning": planning, "packing": packing}  # By config.json's "kind"; else fidelity.
 INFEASIBLE, UNKNOWN, CHECK_FAILED = 3, 4, 5  # Exit codes of stint that are answers.
 
 
@@ -188,8 +190,8 @@ def run_experiment(folder, arguments, program):
     expected = json.loads((folder / "expected.json").read_text())
     target = arguments.results / folder.name
     target.mkdir(parents=True, exist_ok=True)
-    if config.get("kind") == "planning":
-        return run_planning(folder, config, expected, target, arguments, program)
+    if config.get("kind") in KINDS:
+        return run_in_folder(folder, config, expected, target, arguments, program)
     results = []
     for case in config["quick" if arguments.quick else "full"]:
         if not has_device(case["device"]):
@@ -209,10 +211,11 @@ def write_context(target, program):
     (target / "context.json").write_text(json.dumps(context, indent=1) + "\n")
 
 
-def run_planning(folder, config, expected, target, arguments, program):
+def run_in_folder(folder, config, expected, target, arguments, program):
     with tempfile.TemporaryDirectory() as temporary:
         stint = Stint(program, pathlib.Path(temporary))
-        missed = planning.run_cases(folder, config, expected, target, stint, arguments)
+        missed = KINDS[config["kind"]].run_cases(folder, config, expected, target, stint,
+                                                 arguments)
     write_context(target, program)
     return missed
 
@@ -227,10 +230,13 @@ def main():
     parser.add_argument("--results", type=pathlib.Path, default=ROOT / "results",
                         help="where results go (default: results)")
     parser.add_argument("--instances", type=pathlib.Path, metavar="DIR",
-                        help="the third-party graphs of experiment 02: folders moccasin, dtr, sd")
+                        help="third-party instances: folders moccasin, dtr, sd, minimalloc")
+    parser.add_argument("--minimalloc", metavar="PROGRAM",
+                        help="a build of MiniMalloc, to run beside in experiment 03")
+    parser.add_argument("--case", metavar="NAME", help="only this case of experiment 03")
     parser.add_argument("--solver", metavar="NAME", help="instead of the one in config.json")
     parser.add_argument("--update-docs", action="store_true",
-                        help="write the tables of experiment 02 into docs/planning.md")
+                        help="write the tables of experiments 02 and 03 into docs/planning.md")
     arguments = parser.parse_args()
     arguments.instances = arguments.instances and arguments.instances.resolve()
     program = arguments.stint.resolve()
