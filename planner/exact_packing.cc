@@ -193,8 +193,8 @@ bool PackingSearch::Compact(Part& part) {
   return true;
 }
 
-/// Replaces `part` on the agenda by several, if no block connects them any more; large ones first,
-/// since they fail more often.
+/// Replaces `part` on the agenda by several, if no block connects them any more; small ones come
+/// first, since to see them fail costs little.
 bool PackingSearch::Split(const Part& part) {
   for (std::int32_t s = part.section_begin; s < part.section_end; ++s) {
     crossing_[At(s)] = 0;
@@ -233,7 +233,7 @@ bool PackingSearch::Split(const Part& part) {
     piece.live_count = piece.list_end - piece.list_begin;
   }
   std::ranges::stable_sort(pieces, std::greater<>{}, &Part::live_count);
-  agenda_ = part.next;
+  agenda_ = part.next;  // The last one put there is the first to be packed.
   for (Part& piece : pieces) {
     if (piece.live_count > 0) {
       piece.next = agenda_;
@@ -258,19 +258,21 @@ void PackingSearch::FindLowestFloors(const Part& part) {
     if (!IsPlaced(lists_[i])) {
       const SectionBlock& block = sections_.blocks[At(lists_[i])];
       const std::int64_t floor_bytes = floor_bytes_[At(lists_[i])];
-      const auto level =
-          static_cast<int>(std::bit_width(static_cast<std::uint32_t>(block.end - block.begin))) - 1;
+      const auto length = static_cast<std::uint32_t>(block.end - block.begin);
+      const auto covered = static_cast<std::int32_t>(std::bit_floor(length));
+      const int level = static_cast<int>(std::bit_width(length)) - 1;
       std::vector<std::int64_t>& row = lowest_bytes_[static_cast<std::size_t>(level)];
       std::int64_t& first = row[At(block.begin)];
       first = std::min(first, floor_bytes);
-      std::int64_t& last = row[At(block.end - (std::int32_t{1} << level))];
+      std::int64_t& last = row[At(block.end - covered)];
       last = std::min(last, floor_bytes);
     }
   }
-  for (int level = level_count - 1; level > 0; --level) {
+  std::int32_t half =
+      static_cast<std::int32_t>(std::bit_floor(static_cast<std::uint32_t>(section_count))) / 2;
+  for (int level = level_count - 1; level > 0; --level, half /= 2) {
     const std::vector<std::int64_t>& row = lowest_bytes_[static_cast<std::size_t>(level)];
     std::vector<std::int64_t>& below = lowest_bytes_[static_cast<std::size_t>(level) - 1];
-    const std::int32_t half = std::int32_t{1} << (level - 1);
     for (std::int32_t s = part.section_begin; s + 2 * half <= part.section_end; ++s) {
       below[At(s)] = std::min(below[At(s)], row[At(s)]);
       below[At(s + half)] = std::min(below[At(s + half)], row[At(s)]);

@@ -24,7 +24,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::int64_t kPlentyBytes = std::int64_t{1} << 60;
 // After Ctrl-C: so long a schedule whose arena came out too high is mended.
 constexpr double kMendingS = 5;
-// A schedule made in the last moment is packed well nevertheless.
+// So long at least a schedule is packed.
 constexpr double kPackingS = 2;
 // Times that a schedule whose arena came out too high is made again for less.
 constexpr int kRoundLimit = 8;
@@ -36,6 +36,13 @@ struct PlacedSchedule {
 
 double TimeLeftS(const PlanRequest& request, Clock::time_point begin) {
   return request.options.time_limit_s - std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+/// A schedule made in the last moment, or stopped, is packed well nevertheless.
+PackingOptions MakePackingOptions(const SolveOptions& options, double time_left_s) {
+  const bool is_stopped = options.stop != nullptr && options.stop->load();
+  return {.time_limit_s = is_stopped ? kPackingS : std::max(time_left_s, kPackingS),
+          .stop = is_stopped ? nullptr : options.stop};
 }
 
 /// Solves and places until the arena fits `arena_limit_bytes`. Without a schedule in the result if
@@ -72,9 +79,8 @@ PlacedSchedule SolveAndPlace(const Profile& profile, const Program& program,
     }
     placed.result.status = placed.result.duration_ns == bounds.duration_ns ? SolveStatus::kOptimal
                                                                            : SolveStatus::kFeasible;
-    placed.arena = PlaceInArena(
-        profile, program, *placed.result.schedule,
-        {.time_limit_s = std::max(TimeLeftS(request, begin), kPackingS), .stop = options.stop});
+    placed.arena = PlaceInArena(profile, program, *placed.result.schedule,
+                                MakePackingOptions(options, TimeLeftS(request, begin)));
     Check(placed.arena.peak_bytes == placed.result.peak_bytes,
           "the packer's load is the schedule's peak");
     if (placed.arena.arena_bytes <= arena_limit_bytes || !request.limits_arena) {

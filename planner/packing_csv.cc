@@ -146,6 +146,7 @@ std::vector<PackingRow> ParsePackingCsv(std::string_view text, const std::string
 
 std::vector<Block> BlocksOf(const std::vector<PackingRow>& rows) {
   std::vector<std::int64_t> times{};
+  times.reserve(2 * rows.size());
   for (const PackingRow& row : rows) {
     times.push_back(row.lower);
     times.push_back(row.upper);
@@ -156,6 +157,7 @@ std::vector<Block> BlocksOf(const std::vector<PackingRow>& rows) {
     return static_cast<std::int32_t>(std::ranges::lower_bound(times, time) - times.begin());
   };
   std::vector<Block> blocks{};
+  blocks.reserve(rows.size());
   for (const PackingRow& row : rows) {
     blocks.push_back(
         {.size_bytes = row.size_bytes, .begin = rank(row.lower), .end = rank(row.upper)});

@@ -22,7 +22,7 @@ constexpr std::int64_t kBaseNodes = 500;
 class Race {
  public:
   Race(const PackingSections& sections, std::int64_t height_bytes, const RaceLimits& limits)
-      : limits_(limits) {
+      : limits_(limits), thread_count_(std::min(limits.thread_count, kNoWinner)) {
     for (const PackingOrder order : kOrders) {
       runners_.push_back(std::make_unique<PackingSearch>(sections, height_bytes, order));
     }
@@ -36,11 +36,12 @@ class Race {
     }
     std::vector<std::jthread> threads{};
     try {
-      for (std::int32_t i = 1; i < std::min(limits_.thread_count, kNoWinner); ++i) {
+      for (std::int32_t i = 1; i < thread_count_; ++i) {
         threads.emplace_back([this, node_limit] { Work(node_limit); });
       }
     } catch (const std::system_error&) {
-      // No more threads to be had: those that run do the work.
+      // No more to be had: those that run do the work, in later rounds, too.
+      thread_count_ = static_cast<std::int32_t>(threads.size()) + 1;
     }
     Work(node_limit);
     threads.clear();  // Joins them.
@@ -99,6 +100,7 @@ class Race {
   }
 
   const RaceLimits& limits_;
+  std::int32_t thread_count_ = 1;
   std::vector<std::unique_ptr<PackingSearch>> runners_{};
   std::array<PackingAnswer, kOrders.size()> answers_{};
   std::array<std::int64_t, kOrders.size()> steps_before_round_{};
