@@ -64,6 +64,10 @@ class CudaCopyStreams final : public CopyStreams {
     C10_CUDA_CHECK(cudaMalloc(&data, kStreamCount * kCounterBytes));
     counters_ = reinterpret_cast<CUdeviceptr>(data);
     C10_CUDA_CHECK(cudaMemsetAsync(data, 0, kStreamCount * kCounterBytes, compute));
+    // A kernel is loaded when it first runs, and the driver may wait for all streams then, also for
+    // one that waits for what is to come.
+    C10_CUDA_CHECK(LaunchDelay(0, compute));
+    C10_CUDA_CHECK(cudaStreamSynchronize(compute));
   }
 
   ~CudaCopyStreams() override {

@@ -10,9 +10,6 @@
 namespace stint {
 namespace {
 
-/// Copies issued ahead of the compute around them: enough to keep the engines busy, too few to fill
-/// the queue of a stream that waits for compute which is not issued yet.
-constexpr std::ptrdiff_t kCopiesAhead = 32;
 constexpr std::int64_t kCopyJitterNs = 1'000'000;
 constexpr std::int64_t kComputeJitterNs = 200'000;
 
@@ -92,8 +89,11 @@ void PlanCopies::IssueUpTo(std::size_t part, std::size_t instruction) {
   const auto due =
       std::ranges::lower_bound(issued.copies, instruction, std::less{}, &Copy::instruction) -
       issued.copies.begin();
-  const auto end =
-      streams_ == nullptr ? due : std::min(due + kCopiesAhead, std::ssize(issued.copies));
+  // Where compute runs while it is issued, copies must be under way beside it: all of them are
+  // issued first. A device with streams of its own gets everything in the plan's order: whatever
+  // makes its driver wait for all streams (a kernel is loaded, memory taken) then comes to an end.
+  const bool is_ahead = streams_ != nullptr && runtime_.kind() == DeviceKind::kCpu;
+  const auto end = is_ahead ? std::ssize(issued.copies) : due;
   while (std::cmp_less(issued.next_copy, end)) {
     const Copy& copy = issued.copies[issued.next_copy++];
     if (streams_ == nullptr) {

@@ -50,7 +50,7 @@ class PlanCopies {
   bool CanBeGraph(std::size_t part) const { return streams_ != nullptr || !HasCopies(part); }
 
   void Begin(std::size_t part);
-  /// Issues the copies before `instruction`, and some of those after it.
+  /// Issues the copies before `instruction`; on the CPU, those after it, too.
   void IssueUpTo(std::size_t part, std::size_t instruction);
   void BeforeCompute(std::size_t part, std::size_t instruction);
   void AfterCompute(std::size_t part, std::size_t instruction);
