@@ -57,7 +57,8 @@ TEST(CaptureTest, ReplayOfTheProfileGivesTheResultsOfAnOrdinaryRun) {
     if (!buffer.is_persistent) continue;
     const auto count = buffer.size_bytes / static_cast<std::int64_t>(sizeof(float));
     std::vector<std::int64_t> sizes = {count};
-    const at::Tensor value = loader.Persistent(buffer.name, buffer.role, sizes, at::kFloat);
+    const at::Tensor value = loader.Persistent(buffer.name, buffer.role, sizes, at::kFloat,
+                                               at::MemoryFormat::Contiguous);
     std::memcpy(memory.back().data(), value.const_data_ptr(), value.nbytes());
   }
   const OpTable table(profile);
