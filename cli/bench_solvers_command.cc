@@ -127,6 +127,7 @@ nlohmann::ordered_json ToJson(const BenchRow& row) {
     json["keep_all_peak_bytes"] = row.keep_all_peak_bytes;
     json["duration_ns"] = row.duration_ns;
     json["lower_bound_ns"] = row.lower_bound_ns;
+    json["claimed_ns"] = row.claimed_ns;
     json["overhead_percent"] = OverheadPercent(row);
     json["bound_percent"] = BoundPercent(row);
     json["gap_points"] = GapPoints(row);

@@ -131,6 +131,7 @@ void PrintSummary(const Profile& profile, const PlanRequest& request, const Plan
     summary["keep_all_peak_bytes"] = plan.keep_all_peak_bytes;
     summary["duration_ns"] = plan.duration_ns;
     summary["lower_bound_ns"] = plan.lower_bound_ns;
+    summary["claimed_ns"] = plan.certificate.claimed_ns;
     summary["overhead_percent"] = Percent(plan.duration_ns, plan.keep_all_duration_ns);
     summary["bound_percent"] = Percent(plan.lower_bound_ns, plan.keep_all_duration_ns);
     summary["plan_class"] = plan.certificate.plan_class;
@@ -157,6 +158,14 @@ void SaySummary(const Profile& profile, const Plan& plan) {
              "{:.2f}\n",
              plan.solver, FormatDuration(plan.duration_ns), CountRecomputes(profile, plan),
              overhead_percent, bound_percent, overhead_percent - bound_percent);
+  if (plan.certificate.claimed_ns > 0) {
+    const double exact_percent =
+        Percent(plan.lower_bound_ns - plan.certificate.claimed_ns, plan.keep_all_duration_ns);
+    fmt::print(stderr,
+               "{}: of the bound, {:.2f} % is proved in integers; beyond that it rests on a solver "
+               "that computes in floating point\n",
+               plan.solver, exact_percent);
+  }
   fmt::print(stderr, "{}: ran {}\n", plan.solver, fmt::join(plan.solver_parts, ", "));
 }
 

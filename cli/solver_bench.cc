@@ -49,6 +49,7 @@ void Fill(BenchRow& row, const Profile& profile, const PlanAnswer& answer) {
   row.keep_all_peak_bytes = plan.keep_all_peak_bytes;
   row.duration_ns = plan.duration_ns;
   row.lower_bound_ns = plan.lower_bound_ns;
+  row.claimed_ns = plan.certificate.claimed_ns;
   row.peak_bytes = plan.peak_bytes;
   row.arena_bytes = plan.arena_bytes;
 }
@@ -79,7 +80,7 @@ Cells CellsOf(const BenchRow& row) {
           row.budget,
           std::to_string(row.op_count),
           Cell(has_plan, OverheadPercent(row)),
-          Cell(row.lower_bound_ns > 0, BoundPercent(row)),
+          Cell(row.lower_bound_ns > 0, BoundPercent(row)) + (row.claimed_ns > 0 ? "*" : ""),
           Cell(has_plan && row.lower_bound_ns > 0, GapPoints(row)),
           fmt::format("{:.2f}", row.wall_s),
           BytesCell(row.peak_bytes),
@@ -166,6 +167,9 @@ std::string FormatBenchTable(const std::vector<BenchRow>& rows, bool has_colour)
   }
   std::string table{};
   for (const Cells& cells : lines) table += FormatLine(cells, widths, has_colour);
+  const bool has_claims =
+      std::ranges::any_of(rows, [](const BenchRow& row) { return row.claimed_ns > 0; });
+  if (has_claims) table += "* in part claimed by a solver that computes in floating point\n";
   return table;
 }
 

@@ -44,6 +44,7 @@ struct BenchRow {
   std::int64_t keep_all_peak_bytes = 0;
   std::int64_t duration_ns = 0;       // 0 without a plan.
   std::int64_t lower_bound_ns = 0;    // 0 where nothing is known.
+  std::int64_t claimed_ns = 0;        // Of that, what rests on a floating-point solver.
   std::int64_t peak_bytes = 0;        //
   std::int64_t arena_bytes = 0;       //
   std::int64_t min_budget_bytes = 0;  // Without a plan: no plan fits less.

@@ -357,9 +357,15 @@ void CheckCertificate(const Profile& profile, const Plan& plan, const std::strin
   if (certificate.method == "cuts" && plan.peak_bytes > certificate.limit_bytes) {
     throw InputError(pointer + "/limit_bytes", "is less than the plan's own peak");
   }
-  if (plan.lower_bound_ns != proven_ns) {
-    throw InputError(where + ":/lower_bound_ns", fmt::format("is {}, but its certificate proves {}",
-                                                             plan.lower_bound_ns, proven_ns));
+  const bool can_claim = certificate.method == "cuts" && certificate.claimed_ns >= 0 &&
+                         certificate.claimed_ns <= kLargestMultiplier;
+  if (certificate.claimed_ns != 0 && !can_claim) {
+    throw InputError(pointer + "/claimed_ns", "is no amount, or there are no cuts to claim it of");
+  }
+  if (plan.lower_bound_ns - certificate.claimed_ns != proven_ns) {
+    throw InputError(where + ":/lower_bound_ns",
+                     fmt::format("is {}, but its certificate proves {} and claims {} more",
+                                 plan.lower_bound_ns, proven_ns, certificate.claimed_ns));
   }
 }
 

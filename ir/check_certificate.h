@@ -50,8 +50,8 @@ namespace stint {
 std::int64_t ProvenDurationNs(const Profile& profile, const Certificate& certificate,
                               const std::string& where);
 
-/// Checks that the plan's lower bound is the one that its certificate proves, and that the plan is
-/// within the certificate's limit.
+/// Checks that the plan's lower bound is the one that its certificate proves, up to what it says
+/// that a floating-point solver claims beyond, and that the plan is within the certificate's limit.
 /// @throws InputError naming the place in the plan.
 void CheckCertificate(const Profile& profile, const Plan& plan, const std::string& where = "plan");
 

@@ -129,6 +129,11 @@ struct Certificate {
   std::vector<OpId> cuts{};             // Ascending.
   std::int64_t scale = 1;               // Of the multipliers; > 0.
   std::vector<BoundRows> rows{};
+  // "cuts": lower_bound_ns is what the rows prove, and this on top, which they do not prove: a
+  // solver that computes in floating point (HiGHS) says that the relaxation over these cuts costs
+  // so much in whole numbers. Nobody can check it from here.
+  std::int64_t claimed_ns = 0;
+  std::vector<OpId> claimed_cuts{};  // Ascending; empty if nothing is claimed.
 };
 
 struct Plan {

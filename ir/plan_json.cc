@@ -103,6 +103,8 @@ void Describe(Io& io, typename Io::template Noun<Certificate>& certificate) {
   io.Optional("cuts", certificate.cuts);
   io.Optional("scale", certificate.scale, 1);
   io.Optional("rows", certificate.rows);
+  io.Optional("claimed_ns", certificate.claimed_ns);
+  io.Optional("claimed_cuts", certificate.claimed_cuts);
 }
 
 template <typename Io>
