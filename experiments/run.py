@@ -234,7 +234,11 @@ def main():
     parser.add_argument("--minimalloc", metavar="PROGRAM",
                         help="a build of MiniMalloc, to run beside in experiment 03")
     parser.add_argument("--case", metavar="NAME", help="only this case of experiment 03")
+    parser.add_argument("--cases", metavar="NAMES", type=lambda names: names.split(","),
+                        help="of experiment 02 only these, with commas between")
     parser.add_argument("--solver", metavar="NAME", help="instead of the one in config.json")
+    parser.add_argument("--no-rivals", action="store_true",
+                        help="of experiment 02 no other solvers' plans: minutes instead of hours")
     parser.add_argument("--update-docs", action="store_true",
                         help="write the tables of experiments 02 and 03 into docs/planning.md")
     arguments = parser.parse_args()

@@ -11,8 +11,11 @@
 namespace stint {
 namespace {
 
-// Enough to meet the peak and its neighbours; each costs a few dozen maximum flows.
-constexpr int kCutWindowCount = 12;
+// Cuts that are tried: enough to meet the peak and its neighbours, and nearly every op of a small
+// program. Each costs a few dozen maximum flows.
+constexpr int kLeastCutCount = 12;
+constexpr int kMostCutCount = 100;
+constexpr int kOpsPerCutBudget = 20000;
 
 /// Steps [first, last] at which a buffer holds a value that cannot be made again and is still
 /// needed; first > last if there are none.
@@ -129,7 +132,9 @@ Bounds ProveBoundsWithin(const Profile& profile, const Program& recorded, const 
                          std::int64_t budget_bytes) {
   Bounds bounds = ProveBounds(profile, order);
   if (bounds.budget_bytes > budget_bytes) return bounds;
-  PeakCut cut = BestCut(recorded, order, budget_bytes, kCutWindowCount);
+  const int cut_count =
+      std::clamp(kOpsPerCutBudget / std::max(recorded.op_count, 1), kLeastCutCount, kMostCutCount);
+  PeakCut cut = BestCut(recorded, order, budget_bytes, cut_count);
   if (!cut.is_feasible) {
     const Op& op = profile.ops[Index(cut.op)];
     bounds.budget_bytes = cut.least_bytes;

@@ -195,6 +195,16 @@ void InsertionPlan::AddPresence(Moment from, Moment to, std::int32_t units) {
   }
 }
 
+std::int32_t InsertionPlan::FirstRunUnits(std::int32_t stage) const {
+  const auto index = static_cast<std::size_t>(stage);
+  std::int32_t units = profile_.Max(stage, stage) - stage_units_[index];
+  for (const Run& run : stages_[index]) {
+    if (run.op == stage) break;
+    units += run.change_units;
+  }
+  return units + program_.ops[index].script_units;
+}
+
 void InsertionPlan::RemoveIdle() {
   while (!idle_.empty()) {
     const Moment moment = idle_.back();

@@ -70,7 +70,13 @@ class InsertionPlan {
   std::int32_t PeakUnits(std::int32_t first_stage, std::int32_t last_stage) const {
     return profile_.Max(first_stage, last_stage);
   }
+  /// Live while the op of `stage` runs for the first time, its requests included.
+  std::int32_t FirstRunUnits(std::int32_t stage) const;
   std::int32_t PeakStage() const { return profile_.ArgMax(); }
+  /// The first stage whose peak is above `limit_units`; -1 if none is.
+  std::int32_t FirstStageAbove(std::int32_t limit_units) const {
+    return profile_.FirstAbove(limit_units);
+  }
 
   /// When `value` is made, read, made again, ...: ascending; those with OpOf its creator make it.
   const std::vector<Moment>& EventsOf(std::int32_t value) const {

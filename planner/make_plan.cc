@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "ir/check_certificate.h"
 #include "ir/check_plan.h"
@@ -28,6 +29,10 @@ constexpr double kMendingS = 5;
 constexpr double kPackingS = 2;
 // Times that a schedule whose arena came out too high is made again for less.
 constexpr int kRoundLimit = 8;
+// Where the arena is limited: part of the time that the first schedule may take, and of what is
+// left then that each further one may.
+constexpr double kFirstRoundPart = 0.75;
+constexpr double kNextRoundPart = 0.4;
 
 struct PlacedSchedule {
   SolveResult result{};
@@ -45,13 +50,39 @@ PackingOptions MakePackingOptions(const SolveOptions& options, double time_left_
           .stop = is_stopped ? nullptr : options.stop};
 }
 
+/// Raises `bounds` to what the solver proves of plans that take `limit_bytes`, and to what a
+/// floating-point solver claims. A claim that the plan itself refutes is none.
+void AddProofs(const SolveResult& result, std::int64_t limit_bytes, Bounds& bounds) {
+  if (result.proven_bound_ns > bounds.duration_ns) {
+    bounds.duration_ns = result.proven_bound_ns;
+    bounds.certificate = result.proof;
+  }
+  std::int64_t claimed_ns = result.claimed_bound_ns;
+  if (result.schedule) {
+    constexpr double kDoubt = 1e-6;
+    const std::int64_t above_ns = claimed_ns - result.duration_ns;
+    if (static_cast<double>(above_ns) > kDoubt * static_cast<double>(result.duration_ns)) return;
+    claimed_ns = std::min(claimed_ns, result.duration_ns);
+  }
+  if (claimed_ns <= bounds.duration_ns) return;
+  Certificate& certificate = bounds.certificate;
+  if (certificate.method != "cuts") {
+    certificate.method = "cuts";
+    certificate.limit_bytes = limit_bytes;
+  }
+  certificate.claimed_ns = claimed_ns - bounds.duration_ns;
+  certificate.claimed_cuts = result.claimed_cuts;
+  bounds.duration_ns = claimed_ns;
+}
+
 /// Solves and places until the arena fits `arena_limit_bytes`. Without a schedule in the result if
 /// it never does: infeasible if the first answer was, else unknown.
 PlacedSchedule SolveAndPlace(const Profile& profile, const Program& program,
                              const std::vector<OpEffects>& effects, const PlanRequest& request,
                              std::int64_t arena_limit_bytes) {
   const std::unique_ptr<Solver> solver = MakeSolver(request.solver);
-  const Bounds bounds = ProveBoundsWithin(
+  const Clock::time_point begin = Clock::now();
+  Bounds bounds = ProveBoundsWithin(
       profile, program, MakeProgram(profile, effects, EarlyUpdateOrder(profile, effects)),
       arena_limit_bytes);
   if (bounds.budget_bytes > arena_limit_bytes) {
@@ -59,17 +90,26 @@ PlacedSchedule SolveAndPlace(const Profile& profile, const Program& program,
                        .min_budget_bytes = bounds.budget_bytes,
                        .binding = bounds.binding}};
   }
-  const Clock::time_point begin = Clock::now();
   SolveOptions options = request.options;
+  // Proving has its part of the time, but there is always some to plan in; and if the arena counts,
+  // some to mend in.
+  constexpr double kLeastPart = 0.2;
+  options.time_limit_s =
+      std::max(TimeLeftS(request, begin), kLeastPart * request.options.time_limit_s);
+  if (request.limits_arena) options.time_limit_s *= kFirstRoundPart;
   PlacedSchedule placed{};
   std::int64_t solver_budget_bytes = arena_limit_bytes;
+  Schedule start{};
   for (int round = 0; round < kRoundLimit; ++round) {
     const Problem problem{.profile = profile,
                           .effects = effects,
                           .budget_bytes = solver_budget_bytes,
-                          .lower_bound_ns = bounds.duration_ns};
+                          .lower_bound_ns = bounds.duration_ns,
+                          .wants_bound = round == 0,
+                          .start = round == 0 ? nullptr : &start};
     placed.result = solver->Solve(problem, options);
     // What a solver proves of less than the whole budget does not hold for all of it.
+    if (round == 0) AddProofs(placed.result, arena_limit_bytes, bounds);
     placed.result.lower_bound_ns = bounds.duration_ns;
     placed.result.certificate = bounds.certificate;
     placed.result.min_budget_bytes = bounds.budget_bytes;
@@ -91,8 +131,8 @@ PlacedSchedule SolveAndPlace(const Profile& profile, const Program& program,
     const std::int64_t excess_bytes = placed.arena.arena_bytes - arena_limit_bytes;
     solver_budget_bytes = std::min(solver_budget_bytes, placed.result.peak_bytes) -
                           (round == 0 ? AlignUp(excess_bytes / 2) : excess_bytes);
-    placed.result.schedule.reset();
-    options.time_limit_s = TimeLeftS(request, begin);
+    start = *std::exchange(placed.result.schedule, std::nullopt);
+    options.time_limit_s = kNextRoundPart * TimeLeftS(request, begin);
     options.work_limit -= placed.result.step_count;
     if (options.stop != nullptr && options.stop->load()) {
       options.stop = nullptr;

@@ -21,15 +21,6 @@ struct Line {
   std::int64_t excess_blocks = 0;  // Kept beyond what is free; < 0 below it.
 };
 
-/// A scale for multipliers of programs that take `total_ns`: fine, and far from overflow.
-std::int64_t ScaleFor(std::int64_t total_ns) {
-  std::int64_t scale = 1;
-  while (scale < (std::int64_t{1} << 24) && total_ns < (std::int64_t{1} << 58) / (2 * scale)) {
-    scale *= 2;
-  }
-  return scale;
-}
-
 /// The price, in ns a block times `scale`, at which the two lines meet; at least 1.
 std::int64_t Meet(const Line& above, const Line& below, std::int64_t scale) {
   const Wide rise = Wide{below.run_ns - above.run_ns} * scale;
@@ -57,24 +48,15 @@ Certificate CertificateOf(const CutSolution& solution, OpId op, std::int64_t bud
           .rows = {{.row = BoundRow::kMemory, .multipliers = {price}}, needs, closures}};
 }
 
-/// By step of `order`: bytes that live if everything is kept.
-std::vector<std::int64_t> LiveBytes(const Program& order) {
-  std::vector<std::int64_t> change(order.ops.size() + 2, 0);
-  for (const MovableBuffer& buffer : order.buffers) {
-    if (buffer.creator == kNoOp || buffer.uses.empty()) continue;
-    change[static_cast<std::size_t>(buffer.creator) + 1] += buffer.residence_bytes;
-    change[static_cast<std::size_t>(buffer.uses.back()) + 1] -= buffer.residence_bytes;
-  }
-  std::vector<std::int64_t> live_bytes(order.ops.size(), 0);
-  std::int64_t resident_bytes = order.persistent_bytes;
-  for (std::size_t step = 0; step < order.ops.size(); ++step) {
-    resident_bytes += change[step];
-    live_bytes[step] = resident_bytes + order.ops[step].script_peak_bytes;
-  }
-  return live_bytes;
-}
-
 }  // namespace
+
+std::int64_t MultiplierScale(std::int64_t total_ns) {
+  std::int64_t scale = 1;
+  while (scale < (std::int64_t{1} << 24) && total_ns < (std::int64_t{1} << 58) / (2 * scale)) {
+    scale *= 2;
+  }
+  return scale;
+}
 
 PeakCut CutAt(const Program& program, OpId op, std::int64_t budget_bytes) {
   CutFlow flow(program, op);
@@ -86,7 +68,7 @@ PeakCut CutAt(const Program& program, OpId op, std::int64_t budget_bytes) {
   const std::int64_t free_blocks = (budget_bytes - flow.taken_bytes()) / kAlignmentBytes;
   std::int64_t total_ns = 0;
   for (const ProgramOp& each : program.ops) total_ns += each.duration_ns;
-  const std::int64_t scale = ScaleFor(total_ns);
+  const std::int64_t scale = MultiplierScale(total_ns);
   const auto solve = [&](std::int64_t price) {
     return flow.Solve({.keep_per_block = price, .run_per_ns = scale});
   };

@@ -35,6 +35,9 @@ struct PeakCut {
   Certificate certificate{};       // Of recompute_ns; plan_class is left empty.
 };
 
+/// A scale for multipliers of programs that take `total_ns`: fine, and far from overflow.
+std::int64_t MultiplierScale(std::int64_t total_ns);
+
 /// The bound at `op`, which creates something. `program` is in the recorded order.
 /// O(maximum flows in a graph of arguments before `op`), a few dozen at most.
 PeakCut CutAt(const Program& program, OpId op, std::int64_t budget_bytes);

@@ -75,6 +75,19 @@ class PeakTree {
 
   std::int32_t Max() const { return above_[1]; }
 
+  /// The first element above `limit`; -1 if there is none.
+  std::int32_t FirstAbove(std::int32_t limit) const {
+    if (Max() <= limit) return -1;
+    std::size_t node = 1;
+    std::int32_t above_parent = above_[1];
+    while (node < leaf_count_) {
+      node *= 2;
+      if (above_parent + above_[node] <= limit) ++node;
+      above_parent += above_[node];
+    }
+    return static_cast<std::int32_t>(node - leaf_count_);
+  }
+
   /// The first element that is as large as the largest.
   std::int32_t ArgMax() const {
     std::size_t node = 1;

@@ -127,6 +127,22 @@ Program MakeProgram(const Profile& profile, const std::vector<OpEffects>& effect
   return MakeProgram(profile, effects, RecordedOrder(profile));
 }
 
+std::vector<std::int64_t> LiveBytes(const Program& program) {
+  std::vector<std::int64_t> change(program.ops.size() + 2, 0);
+  for (const MovableBuffer& buffer : program.buffers) {
+    if (buffer.creator == kNoOp || buffer.uses.empty()) continue;
+    change[static_cast<std::size_t>(buffer.creator) + 1] += buffer.residence_bytes;
+    change[static_cast<std::size_t>(buffer.uses.back()) + 1] -= buffer.residence_bytes;
+  }
+  std::vector<std::int64_t> live_bytes(program.ops.size(), 0);
+  std::int64_t resident_bytes = program.persistent_bytes;
+  for (std::size_t step = 0; step < program.ops.size(); ++step) {
+    resident_bytes += change[step];
+    live_bytes[step] = resident_bytes + program.ops[step].script_peak_bytes;
+  }
+  return live_bytes;
+}
+
 bool DiesInEpilogue(const Profile& profile, const Program& program, BufferId buffer) {
   const MovableBuffer& movable = program.buffers[Index(buffer)];
   if (movable.uses.empty() || movable.uses.back() == program.op_count) {

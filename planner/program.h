@@ -67,6 +67,10 @@ Program MakeProgram(const Profile& profile, const std::vector<OpEffects>& effect
 /// The same in the recorded order.
 Program MakeProgram(const Profile& profile, const std::vector<OpEffects>& effects);
 
+/// By step of `program`: bytes that live, while its op runs, if everything is kept. O(buffers +
+/// ops).
+std::vector<std::int64_t> LiveBytes(const Program& program);
+
 /// Whether `buffer` outlives the body of the phase with its last use, although nothing uses it
 /// afterwards: it came from an earlier phase and the body repeats. Such buffers end in the
 /// epilogue.

@@ -12,13 +12,14 @@ constexpr double kSizePower = 0.5;
 constexpr double kContraryPart = 0.05;
 // Candidates looked at for each drop: of more the best is too often the same.
 constexpr int kSampleCount = 8;
-constexpr int kStartSampleCount = 64;
-// Drops that the repair of the start may take; a start that needs more goes round in circles.
-constexpr int kStartDropLimit = 20000;
+constexpr int kSweepSampleCount = 48;
+// Drops that a sweep may take, for each op; one that needs more goes round in circles.
+constexpr std::int64_t kSweepDropsPerOp = 12;
 // Longest chain of recomputed inputs.
 constexpr int kDepthLimit = 60;
 // Ops an estimate looks at.
 constexpr int kEstimatedOpLimit = 24;
+constexpr int kSweepEstimatedOpLimit = 120;
 constexpr std::int64_t kTooLongNs = std::numeric_limits<std::int64_t>::max() / 16;
 // Temperatures, as parts of the time of a typical recomputation.
 constexpr double kHot = 1.5;
@@ -48,10 +49,24 @@ RecomputeSearch::RecomputeSearch(const FlatProgram& program, std::int32_t budget
   }
   hot_ns_ = weight_sum > 0 ? kHot * weighted_ns / weight_sum : 0;
   plan_.Load(start);
-  if (Repair(kStartDropLimit, kStartSampleCount)) {
+  if (Sweep()) {
     plan_.Commit();
     KeepIfBest();
   }
+}
+
+bool RecomputeSearch::Sweep() {
+  constexpr double kDistancePowers[] = {0, 0.5, 1, 0.25};
+  distance_power_ = kDistancePowers[random_.Below(std::size(kDistancePowers))];
+  const std::int64_t drop_limit = kSweepDropsPerOp * (program_.op_count + 100);
+  for (std::int64_t i = 0; i < drop_limit; ++i) {
+    horizon_ = plan_.FirstStageAbove(budget_units_);
+    if (horizon_ < 0) break;
+    if (!DropAt(horizon_, kSweepSampleCount)) return false;
+  }
+  horizon_ = kNever;
+  distance_power_ = 0;
+  return Fits();
 }
 
 void RecomputeSearch::Run(std::int64_t move_count, double heat) {
@@ -194,8 +209,8 @@ void RecomputeSearch::BringInputs(Insertion insertion, int depth) {
     if (lives_on || from_stage == insertion.stage) {
       continue;
     }
-    bool is_brought = plan_.PeakUnits(from_stage + 1, insertion.stage) > budget_units_;
-    if (random_.Unit() < kContraryPart) {
+    bool is_brought = !FitsBetween(from_stage + 1, insertion.stage, 0);
+    if (!IsSweeping() && random_.Unit() < kContraryPart) {
       is_brought = !is_brought;
     }
     const Insertion input{.stage = insertion.stage, .op = ValueOf(value).creator};
@@ -204,6 +219,12 @@ void RecomputeSearch::BringInputs(Insertion insertion, int depth) {
       InsertWithInputs(input, depth + 1);
     }
   }
+}
+
+/// Whether `units` more fit in the stages from `first` to `last`, as far as they count.
+bool RecomputeSearch::FitsBetween(std::int32_t first, std::int32_t last, std::int32_t units) const {
+  last = std::min(last, horizon_);
+  return first > last || plan_.PeakUnits(first, last) + units <= budget_units_;
 }
 
 /// What InsertWithInputs would take, at most `ops_left` ops of it.
@@ -218,7 +239,7 @@ std::int64_t RecomputeSearch::EstimateNs(Insertion insertion, int& ops_left) {
     const FlatValue& value = ValueOf(read);
     std::int64_t& visit = visits_[static_cast<std::size_t>(value.creator)];
     if (is_live || from_stage == insertion.stage || visit == visit_ ||
-        plan_.PeakUnits(from_stage + 1, insertion.stage) + value.units <= budget_units_) {
+        FitsBetween(from_stage + 1, insertion.stage, value.units)) {
       continue;
     }
     visit = visit_;
@@ -281,14 +302,19 @@ bool RecomputeSearch::DropAt(std::int32_t stage, int sample_count) {
 
 double RecomputeSearch::ScoreOf(std::int32_t value, Insertion insertion) {
   ++visit_;
-  int ops_left = kEstimatedOpLimit;
+  int ops_left = IsSweeping() ? kSweepEstimatedOpLimit : kEstimatedOpLimit;
   const std::int64_t estimate_ns = EstimateNs(insertion, ops_left);
   if (estimate_ns >= kTooLongNs) {
     return std::numeric_limits<double>::infinity();
   }
   // More than is missing is worth nothing here.
-  const std::int32_t missing_units = plan_.peak_units() - budget_units_;
-  const double gain_units = std::min(ValueOf(value).units, std::max(missing_units, 1));
+  const std::int32_t missing_units =
+      (IsSweeping() ? plan_.PeakUnits(horizon_, horizon_) : plan_.peak_units()) - budget_units_;
+  double gain_units = std::min(ValueOf(value).units, std::max(missing_units, 1));
+  if (IsSweeping()) {
+    // What goes here stays away for long, and makes room in the stages to come.
+    gain_units = ValueOf(value).units * std::pow(insertion.stage - horizon_, distance_power_);
+  }
   constexpr double kNoise = 0.5;
   return static_cast<double>(estimate_ns + 1) / gain_units *
          std::exp(kNoise * (random_.Unit() - 0.5));

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -6,8 +8,10 @@
 #include <thread>
 #include <vector>
 
+#include "ir/check_certificate.h"
 #include "ir/errors.h"
 #include "planner/bounds.h"
+#include "planner/cut_guide.h"
 #include "planner/early_updates.h"
 #include "planner/flat_program.h"
 #include "planner/insertion_plan.h"
@@ -24,6 +28,23 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kChainCount = 2;
 // Part of the limits that the first stage, greedy, may use.
 constexpr double kGreedyPart = 0.1;
+// Where work is limited, cuts come before the chains and may take this part.
+constexpr double kCutsPart = 0.4;
+// Where time is limited, they run beside the chains and end at this part.
+constexpr double kCutsEnd = 0.95;
+// Budgets for which the peak's cut is asked what to run again: keeping less than fits at the peak
+// leaves room for bursts elsewhere.
+constexpr double kHeadrooms[] = {0.95, 0.8, 1.0, 0.9, 0.7};
+// Nodes of a whole program's search tree, where only work is limited.
+constexpr std::int64_t kNodeLimit = 2000;
+// Starts are made until so large a part of the limits is used.
+constexpr double kStartPart = 0.25;
+// How hot chains go on that have cooled already.
+constexpr double kGuidedHeat = 0.1;
+// Chains, and searches that become none, have seeds of their own.
+constexpr std::uint64_t kSeedsPerRun = 16;
+// Two durations that floating point cannot tell apart: parts of one.
+constexpr double kDoubt = 1e-8;
 // Moves of a chain after which it has done what it can.
 constexpr std::int64_t kMovesPerOp = 4000;
 constexpr std::int64_t kMovesAtLeast = 20000;
@@ -40,7 +61,7 @@ constexpr std::int64_t kUnitBytes = 512;
 using Chains = std::vector<std::unique_ptr<RecomputeSearch>>;
 
 /// The recomputations of `schedule`, whose ops run first in the order of `program`.
-std::vector<Insertion> InsertionsOf(const Program& program, const Schedule& schedule) {
+std::vector<Insertion> RerunsOf(const Program& program, const Schedule& schedule) {
   std::vector<std::int32_t> step_of(program.ops.size());
   for (std::int32_t step = 0; step < program.op_count; ++step) {
     step_of[Index(program.ops[static_cast<std::size_t>(step)].id)] = step;
@@ -146,71 +167,187 @@ class Search {
 
   /// Whether any chain found a plan.
   bool SearchIn(const Visit& visit, const Program& recorded) {
-    Chains chains{};
-    for (std::uint64_t i = 0; i < kChainCount; ++i) {
-      const std::uint64_t seed = static_cast<std::uint64_t>(options_.seed) * kChainCount + i;
-      if (std::unique_ptr<RecomputeSearch> chain = Start(visit, seed)) {
-        chains.push_back(std::move(chain));
-      }
-    }
+    Chains chains = Start(visit, recorded);
     if (chains.empty()) {
       return false;
     }
-    Cool(visit, chains);
+    result_.parts.push_back("annealing");
+    CutRounds rounds(recorded, visit.program, visit.flat, problem_.budget_bytes);
+    std::unique_ptr<CutThread> cuts{};
+    if (!problem_.wants_bound || IsProven(visit, chains)) {
+      // No cuts.
+    } else if (!HasHighs()) {
+      result_.parts.push_back("cuts in whole numbers: " + WhyNoHighs());
+    } else if (options_.work_limit > 0) {
+      MakeCuts(visit, rounds, chains);
+    } else {
+      const double left_s = options_.time_limit_s * kCutsEnd - limits_.ElapsedS();
+      cuts = std::make_unique<CutThread>(rounds, CutOptions(), left_s, Fastest(chains)->best());
+    }
+    // What has cooled waits for the cuts with some more, cooler, moves.
+    for (double heat = 1; limits_.UsedPart(StepCount(chains)) < 1; heat = kGuidedHeat) {
+      Cool(visit, chains, problem_.start != nullptr ? kGuidedHeat : heat, cuts.get());
+      if (IsProven(visit, chains) || cuts == nullptr || !cuts->IsRunning()) break;
+    }
+    if (cuts != nullptr) UseRounds(visit, cuts->Take(), chains);
+    cuts.reset();
+    if (!claim_words_.empty()) result_.parts.push_back(claim_words_);
     Offer(visit, recorded, *Fastest(chains));
     base_step_count_ = StepCount(chains);
     result_.step_count = base_step_count_;
     return true;
   }
 
-  /// Null if neither from nothing nor from greedy's schedule a plan comes out that fits.
-  std::unique_ptr<RecomputeSearch> Start(const Visit& visit, std::uint64_t seed) const {
-    const auto budget_units = static_cast<std::int32_t>(
+  /// Two chains from the two best of: greedy's schedule, what cuts at the peak choose, and nothing.
+  /// Empty if no plan that fits comes out of any.
+  Chains Start(const Visit& visit, const Program& recorded) const {
+    constexpr std::size_t kStartCount = 2 + std::size(kHeadrooms);
+    const auto start_of = [&](std::size_t i) -> std::vector<Insertion> {
+      if (i == 0 && problem_.start != nullptr) return RerunsOf(visit.program, *problem_.start);
+      if (i == 0 && result_.schedule) return RerunsOf(visit.program, *result_.schedule);
+      if (i <= 1) return {};
+      const double headroom = kHeadrooms[i - 2];
+      const auto budget_bytes =
+          static_cast<std::int64_t>(headroom * static_cast<double>(problem_.budget_bytes));
+      return InsertionsOf(visit.program, visit.flat, PeakChoice(recorded, budget_bytes));
+    };
+    Chains chains(kStartCount);
+    const auto start_every_second = [&](std::size_t first) {
+      for (std::size_t i = first; i < kStartCount; i += kChainCount) {
+        if (i > 0 && problem_.start != nullptr) return;
+        if (i >= 2 * kChainCount && limits_.UsedPart(base_step_count_) > kStartPart) return;
+        const std::uint64_t seed = static_cast<std::uint64_t>(options_.seed) * kSeedsPerRun + i;
+        chains[i] =
+            std::make_unique<RecomputeSearch>(visit.flat, BudgetUnits(visit), seed, start_of(i));
+      }
+    };
+    {
+      const std::jthread other([&] { start_every_second(1); });
+      start_every_second(0);
+    }
+    std::erase_if(chains, [](const auto& chain) { return chain == nullptr || !chain->HasPlan(); });
+    std::ranges::stable_sort(chains, {}, [](const auto& chain) { return chain->best_ns(); });
+    if (chains.size() > kChainCount) chains.resize(kChainCount);
+    if (chains.size() == 1) {
+      const std::uint64_t seed =
+          static_cast<std::uint64_t>(options_.seed) * kSeedsPerRun + kStartCount;
+      chains.push_back(std::make_unique<RecomputeSearch>(visit.flat, BudgetUnits(visit), seed,
+                                                         chains.front()->best()));
+    }
+    return chains;
+  }
+
+  std::int32_t BudgetUnits(const Visit& visit) const {
+    return static_cast<std::int32_t>(
         std::min((problem_.budget_bytes - visit.program.persistent_bytes) / kUnitBytes,
                  std::int64_t{std::numeric_limits<std::int32_t>::max()}));
-    std::vector<Insertion> start{};
-    auto chain = std::make_unique<RecomputeSearch>(visit.flat, budget_units, seed, start);
-    if (result_.schedule && (!chain->HasPlan() || IsFasterThan(visit, *chain))) {
-      start = InsertionsOf(visit.program, *result_.schedule);
-      auto other = std::make_unique<RecomputeSearch>(visit.flat, budget_units, seed, start);
-      if (other->HasPlan() && (!chain->HasPlan() || other->best_ns() < chain->best_ns())) {
-        chain = std::move(other);
+  }
+
+  FewCutOptions CutOptions() const {
+    return {.is_whole = true,
+            .node_limit = options_.work_limit > 0 ? kNodeLimit : 0,
+            .seed = static_cast<std::int32_t>(options_.seed)};
+  }
+
+  /// Round after round until they prove the best plan, or have taken their part.
+  void MakeCuts(const Visit& visit, CutRounds& rounds, Chains& chains) {
+    FewCutOptions options = CutOptions();
+    options.stop = options_.stop;
+    while (rounds.HasNext() && !IsProven(visit, chains) &&
+           limits_.UsedPart(StepCount(chains)) < kCutsPart) {
+      options.time_limit_s = std::max(options_.time_limit_s - limits_.ElapsedS(), 0.01);
+      std::vector<CutRound> round{};
+      round.push_back(rounds.Next(options, Fastest(chains)->best()));
+      base_step_count_ += round.front().step_count;
+      UseRounds(visit, std::move(round), chains);
+    }
+  }
+
+  /// Claims what rounds of cuts say, and lets a chain go on from what they choose, mended, if that
+  /// is better.
+  void UseRounds(const Visit& visit, std::vector<CutRound> rounds, Chains& chains) {
+    for (const CutRound& round : rounds) {
+      const std::int64_t claimed_ns = KeepAllDurationNs(problem_.profile) + round.recompute_ns;
+      UseProof(visit, round.certificate);
+      if (!round.failure.empty()) {
+        claim_words_ = "cuts in whole numbers: " + round.failure;
+      } else if (claimed_ns > std::max(problem_.lower_bound_ns, result_.claimed_bound_ns)) {
+        claim_words_ = fmt::format("{} cuts in whole numbers", round.cuts.size());
+        result_.claimed_bound_ns = claimed_ns;
+        result_.claimed_cuts = round.cuts;
+      }
+      if (round.choices.empty() || IsProven(visit, chains)) continue;
+      const RecomputeSearch guided(visit.flat, BudgetUnits(visit),
+                                   static_cast<std::uint64_t>(options_.seed),
+                                   InsertionsOf(visit.program, visit.flat, round.choices));
+      const auto slowest =
+          std::ranges::max_element(chains, {}, [](const auto& chain) { return chain->best_ns(); });
+      if (guided.HasPlan() && guided.best_ns() < (*slowest)->best_ns()) {
+        (*slowest)->Restart(guided.best());
+        Report(visit, *Fastest(chains));
       }
     }
-    return chain->HasPlan() ? std::move(chain) : nullptr;
   }
 
-  /// Whether the best schedule so far is faster than the best of `chain`.
-  bool IsFasterThan(const Visit& visit, const RecomputeSearch& chain) const {
-    return result_.duration_ns < visit.bounds.duration_ns + chain.best_ns();
+  void UseProof(const Visit& visit, Certificate certificate) {
+    if (certificate.method.empty()) return;
+    certificate.plan_class = visit.bounds.certificate.plan_class;
+    const std::int64_t proven_ns = ProvenDurationNs(problem_.profile, certificate, "certificate");
+    if (proven_ns > std::max(problem_.lower_bound_ns, result_.proven_bound_ns)) {
+      result_.proven_bound_ns = proven_ns;
+      result_.proof = std::move(certificate);
+    }
   }
 
-  /// Runs the chains until a limit is reached.
-  void Cool(const Visit& visit, Chains& chains) {
+  /// The best bound known on recomputation in the order of `visit`.
+  std::int64_t BoundNs(const Visit& visit) const {
+    const std::int64_t proven_ns = std::max(problem_.lower_bound_ns, result_.proven_bound_ns);
+    return std::max(proven_ns, result_.claimed_bound_ns) - visit.bounds.duration_ns;
+  }
+
+  /// Whether the best plan is at the bound, or as close to it as was asked for.
+  bool IsProven(const Visit& visit, const Chains& chains) const {
+    const std::int64_t best_ns = Fastest(chains)->best_ns();
+    const auto doubt_ns = static_cast<std::int64_t>(kDoubt * static_cast<double>(best_ns));
+    return best_ns - doubt_ns <= BoundNs(visit) ||
+           IsCloseEnough(problem_.profile, options_,
+                         {.duration_ns = visit.bounds.duration_ns + best_ns,
+                          .lower_bound_ns = visit.bounds.duration_ns + BoundNs(visit)});
+  }
+
+  /// Runs the chains from `heat` to cold until a limit is reached, or they have made their moves.
+  void Cool(const Visit& visit, Chains& chains, double heat, CutThread* cuts) {
     const auto move_limit = static_cast<double>(
         kMovesAtLeast + kMovesPerOp * static_cast<std::int64_t>(visit.program.op_count));
+    const double begin_part = limits_.UsedPart(StepCount(chains));
     std::int64_t move_count = 0;
     int meeting = kFirstExchange;
     for (;;) {
-      const double used = std::max(limits_.UsedPart(StepCount(chains)),
-                                   static_cast<double>(move_count) / move_limit);
-      if (used >= 1 || Fastest(chains)->best_ns() == 0) {
+      const double part = (limits_.UsedPart(StepCount(chains)) - begin_part) / (1 - begin_part);
+      const double used = std::max(part, static_cast<double>(move_count) / move_limit);
+      if (cuts != nullptr) UseRounds(visit, cuts->Take(), chains);
+      if (used >= 1 || IsProven(visit, chains)) {
         return;
       }
       if (used * kMeetingCount >= meeting) {
         Exchange(chains);
         ++meeting;
       }
+      const double now = heat * (1 - used);
       {
         std::vector<std::jthread> threads{};
         for (std::size_t i = 1; i < chains.size(); ++i) {
-          threads.emplace_back(
-              [&chain = *chains[i], used] { chain.Run(kSliceMoveCount, 1 - used); });
+          threads.emplace_back([&chain = *chains[i], now] { chain.Run(kSliceMoveCount, now); });
         }
-        chains.front()->Run(kSliceMoveCount, 1 - used);
+        chains.front()->Run(kSliceMoveCount, now);
       }
       move_count += kSliceMoveCount;
       Report(visit, *Fastest(chains));
+      const std::int64_t best_ns = Fastest(chains)->best_ns();
+      if (cuts != nullptr && (suggested_ns_ == 0 || best_ns < suggested_ns_)) {
+        cuts->Suggest(Fastest(chains)->best());
+        suggested_ns_ = best_ns;
+      }
     }
   }
 
@@ -244,7 +381,9 @@ class Search {
     const bool beats_result = !result_.schedule || duration_ns < result_.duration_ns;
     if (options_.on_progress && is_better && beats_result) {
       reported_ns_ = duration_ns;
-      options_.on_progress({.duration_ns = duration_ns, .lower_bound_ns = result_.lower_bound_ns});
+      options_.on_progress(
+          {.duration_ns = duration_ns,
+           .lower_bound_ns = std::max(result_.lower_bound_ns, result_.claimed_bound_ns)});
     }
   }
 
@@ -273,6 +412,8 @@ class Search {
   SolveResult result_{};
   std::int64_t base_step_count_ = 0;  // Of what is over.
   std::int64_t reported_ns_ = 0;      // The last duration reported; 0: none yet.
+  std::int64_t suggested_ns_ = 0;     // Recomputation of the last plan whose tight ops were told.
+  std::string claim_words_{};         // Of result_.parts.
 };
 
 class SearchSolver : public Solver {

@@ -17,6 +17,11 @@
 
 namespace stint {
 
+/// Instructions without addresses: request_offsets and offset_bytes are empty.
+struct Schedule {
+  std::vector<PhasePlan> phases{};
+};
+
 /// What to schedule: a profile within so many bytes. Keeps references; they must outlive it.
 struct Problem {
   const Profile& profile;
@@ -24,6 +29,9 @@ struct Problem {
   std::int64_t budget_bytes = 0;    // For residences and requests, each rounded up to 512. Not the
                                     // device's overhead.
   std::int64_t lower_bound_ns = 0;  // Proved already: whoever reaches it may stop. 0: not known.
+  bool wants_bound = true;          // Whether a better bound for this budget is of use.
+  const Schedule* start = nullptr;  // To begin with, if it is of use; it may take more than the
+                                    // budget. May be null.
 };
 
 struct SolveProgress {
@@ -49,11 +57,6 @@ enum class SolveStatus : std::uint8_t {
   kUnknown,     // A limit, or the end of a heuristic's wits, before any of the above.
 };
 
-/// Instructions without addresses: request_offsets and offset_bytes are empty.
-struct Schedule {
-  std::vector<PhasePlan> phases{};
-};
-
 struct SolveResult {
   SolveStatus status{};
   std::optional<Schedule> schedule{};
@@ -63,8 +66,13 @@ struct SolveResult {
   std::int64_t min_budget_bytes = 0;  // No schedule fits less, whatever it recomputes.
   std::string binding{};      // The op and the buffers that min_budget_bytes comes from, in words.
   Certificate certificate{};  //
-  std::int64_t step_count = 0;       // That count towards SolveOptions::work_limit.
-  std::vector<std::string> parts{};  // What ran, in order, as Plan::solver_parts.
+  // What holds besides of all plans of the certificate's class within the problem's budget:
+  std::int64_t proven_bound_ns = 0;   // By `proof`, a certificate of method "cuts"; 0: nothing.
+  Certificate proof{};                //
+  std::int64_t claimed_bound_ns = 0;  // According to a floating-point solver, over
+  std::vector<OpId> claimed_cuts{};   // these cuts; see Certificate. 0: nothing.
+  std::int64_t step_count = 0;        // That count towards SolveOptions::work_limit.
+  std::vector<std::string> parts{};   // What ran, in order, as Plan::solver_parts.
 };
 
 /// One iteration of `profile` with every op once: what overheads and gaps are shares of.

@@ -57,6 +57,10 @@ TEST(PeakTreeTest, AgreesWithAnArray) {
       const auto highest = std::max_element(array.begin(), array.end());
       ASSERT_EQ(tree.Max(), *highest);
       ASSERT_EQ(tree.ArgMax(), highest - array.begin());
+      const std::int32_t limit = array[random() % array.size()];
+      const auto above =
+          std::find_if(array.begin(), array.end(), [&](std::int32_t each) { return each > limit; });
+      ASSERT_EQ(tree.FirstAbove(limit), above == array.end() ? -1 : above - array.begin());
     }
   }
 }
