@@ -46,6 +46,15 @@ std::vector<std::pair<std::int64_t, fs::path>> StatesOf(const fs::path& folder) 
   return states;
 }
 
+/// Is the file whole, and what its name says?
+bool IsState(const fs::path& path, std::int64_t step) {
+  try {
+    return ReadTrainingState(path).state.step == step;
+  } catch (const InputError&) {
+    return false;
+  }
+}
+
 /// Points the link to `name`, in one step as a reader sees it.
 void MoveLink(const fs::path& folder, const std::string& name) {
   const fs::path link = folder / kLink;
@@ -87,10 +96,7 @@ void SaveTrainingState(const fs::path& folder, const TrainingState& state,
 
 std::optional<fs::path> FindNewestState(const fs::path& folder) {
   for (const auto& [step, path] : StatesOf(folder)) {
-    try {
-      if (ReadTrainingState(path).state.step == step) return path;
-    } catch (const InputError&) {  // The one before is the newest, then.
-    }
+    if (IsState(path, step)) return path;
   }
   return std::nullopt;
 }

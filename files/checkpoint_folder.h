@@ -20,7 +20,8 @@
 namespace stint {
 
 /// Writes `state` as the newest of `folder`, which is made if need be, moves the link to it, and
-/// removes all states but the newest `keep_count` (at least 1).
+/// removes all others but the `keep_count` - 1 before it; `keep_count` is at least 1. States of
+/// later steps go, too: a folder belongs to one run, and that run has gone back.
 /// @throws InputError naming the file; the states of before are then as they were.
 void SaveTrainingState(const std::filesystem::path& folder, const TrainingState& state,
                        std::int64_t keep_count);

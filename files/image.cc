@@ -12,7 +12,7 @@
 namespace stint {
 namespace {
 
-constexpr std::int64_t kMaxEdge_px = 16384;
+constexpr std::int64_t kMaxEdgePx = 16384;
 constexpr std::int64_t kMaxPixelCount = std::int64_t{1} << 27;
 
 bool HasStart(std::span<const std::byte> bytes, std::string_view start) {
@@ -28,8 +28,8 @@ bool IsJpeg(std::span<const std::byte> bytes) { return HasStart(bytes, "\xff\xd8
 ImageSize DecodeImageSize(std::span<const std::byte> bytes, const std::string& where) {
   if (!IsPng(bytes) && !IsJpeg(bytes)) throw InputError(where, "is neither a PNG nor a JPEG");
   const ImageSize size = IsPng(bytes) ? PngSize(bytes, where) : JpegSize(bytes, where);
-  if (size.width_px < 1 || size.height_px < 1 || size.width_px > kMaxEdge_px ||
-      size.height_px > kMaxEdge_px || size.width_px * size.height_px > kMaxPixelCount) {
+  if (size.width_px < 1 || size.height_px < 1 || size.width_px > kMaxEdgePx ||
+      size.height_px > kMaxEdgePx || size.width_px * size.height_px > kMaxPixelCount) {
     throw InputError(where, fmt::format("has {} x {} pixels, more than Stint reads", size.width_px,
                                         size.height_px));
   }

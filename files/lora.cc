@@ -158,6 +158,7 @@ std::map<std::string, BaseModule> NamesOf(const BaseWeights& base, LoraStyle sty
   std::map<std::string, BaseModule> modules;
   for (const auto& [component, weights] : base) {
     std::vector<std::string_view> names;
+    names.reserve(weights.size());
     for (const auto& [name, sizes] : weights) names.push_back(name);
     const std::optional<KeyTable> original = component == ModelPart::kUnet
                                                  ? std::optional(UnetKeys(LevelsOfDiffusers(names)))

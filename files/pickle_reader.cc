@@ -174,6 +174,7 @@ class Machine {
     auto* const elements = std::get_if<PthTuple>(&tuple.value);
     if (elements == nullptr) Fail("has something else where a tuple is expected");
     std::vector<Item> items;
+    items.reserve(elements->elements.size());
     for (PthValue& element : elements->elements) {
       items.push_back({.content = std::move(element)});
     }
@@ -282,6 +283,7 @@ class Machine {
     std::vector<std::int64_t> counts;
     auto tuple = ValueOf<PthTuple>(std::move(item), "a tuple");
     if (tuple.elements.size() > kMaxDimensions) Fail("has a tensor of more than 64 dimensions");
+    counts.reserve(tuple.elements.size());
     for (PthValue& element : tuple.elements) {
       counts.push_back(CountOf({.content = std::move(element)}));
     }

@@ -28,8 +28,9 @@ struct PthItem;
 struct PthValue;
 using PthList = std::vector<PthValue>;
 using PthDict = std::vector<PthItem>;  // In the order of the file; keys differ.
+/// It and PthValue have no initialisers: these would ask for what is declared below.
 struct PthTuple {
-  std::vector<PthValue> elements{};
+  std::vector<PthValue> elements;
 };
 
 /// What torch.load(weights_only=True) gives back.
@@ -37,7 +38,7 @@ struct PthValue {
   /// Nothing is Python's None.
   std::variant<std::monostate, bool, std::int64_t, double, std::string, TensorView, PthList,
                PthTuple, PthDict>
-      value{};
+      value;
 
   /// The member of that name of a dictionary; nullptr if it has none or this is no dictionary.
   const PthValue* Find(std::string_view key) const;

@@ -122,6 +122,7 @@ std::map<std::string, std::string> ParseMetadata(const Json& json, const std::st
 void CheckCover(const std::map<std::string, TensorView>& tensors, std::span<const std::byte> data,
                 const std::string& where) {
   std::vector<std::pair<std::span<const std::byte>, const std::string*>> ranges;
+  ranges.reserve(tensors.size());
   for (const auto& [name, tensor] : tensors) ranges.emplace_back(tensor.data, &name);
   std::ranges::stable_sort(ranges, {}, [](const auto& range) {
     return std::pair(range.first.data(), range.first.size());

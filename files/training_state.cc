@@ -18,12 +18,14 @@ PthItem Item(std::string key, PthValue value) {
 
 PthValue DictOf(const std::vector<NamedTensor>& tensors) {
   PthDict dict;
+  dict.reserve(tensors.size());
   for (const NamedTensor& tensor : tensors) dict.push_back(Item(tensor.name, {tensor.tensor}));
   return {std::move(dict)};
 }
 
 PthValue DictOf(const StateWords& words) {
   PthDict dict;
+  dict.reserve(words.size());
   for (const auto& [key, word] : words) {
     dict.push_back(Item(key, std::visit([](const auto& one) { return PthValue{one}; }, word)));
   }
@@ -43,6 +45,7 @@ PthValue DictOf(const AdamWState& optimizer, std::int64_t parameter_count,
                                       Item("exp_avg_sq", {moments.exp_avg_sq})}}});
   }
   PthList parameters;
+  parameters.reserve(static_cast<std::size_t>(parameter_count));
   for (std::int64_t i = 0; i < parameter_count; ++i) parameters.push_back({i});
   const PthTuple betas = {{PthValue{optimizer.beta1}, PthValue{optimizer.beta2}}};
   PthDict group = {Item("lr", {optimizer.learning_rate}),

@@ -12,7 +12,7 @@
 namespace stint {
 namespace {
 
-constexpr int kRoundCount = 200;
+constexpr int kRoundCount = 1000;
 
 class MutationFuzz : public testing::TestWithParam<std::tuple<std::string, std::uint32_t>> {};
 
