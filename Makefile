@@ -11,7 +11,7 @@ help:
 	@echo "make setup   install Debian packages and the wheels in .venv"
 	@echo "make build   the program and all tests: build/$(PRESET)"
 	@echo "make core    build and test everything that needs no LibTorch, in two minutes"
-	@echo "make test    core, then all tests that this machine can run"
+	@echo "make test    build all, run all tests that this machine can run"
 	@echo "make demo    plan and run real Stable Diffusion 1.5 steps under a budget"
 	@echo "make clean   remove build/ and results/; .venv stays"
 
@@ -25,7 +25,7 @@ build: setup
 core: setup
 	cmake --workflow --preset core
 
-test: core build
+test: build
 	ctest --preset $(PRESET)
 
 demo: setup
