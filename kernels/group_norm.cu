@@ -70,17 +70,28 @@ Sizes SizesOf(const GroupNormShape& shape, const Tiling& tiling) {
           .chunk_pixels = tiling.chunk_pixels};
 }
 
-/// Calls visit(offset of a pack) for the packs of this thread's column of channels in this block's
-/// chunk; kUnrolled of them are independent of each other.
-template <typename Visitor>
-__device__ void ForEachPixel(const Sizes& sizes, int channel, const Visitor& visit) {
+/// Goes over this thread's column of channels in this block's chunk: calls visit(offset of a pack,
+/// load(offset)). Loads of kUnrolled pixels are under way before the first is looked at; those
+/// beyond the chunk's end load its last pixel again, so that no branch holds up the others.
+template <typename Load, typename Visitor>
+__device__ void ForEachPixel(const Sizes& sizes, int channel, const Load& load,
+                             const Visitor& visit) {
   const int begin = static_cast<int>(blockIdx.x) * sizes.chunk_pixels;
   const int end = min(begin + sizes.chunk_pixels, sizes.pixel_count);
   const int row = static_cast<int>(threadIdx.x) / sizes.pack_count;
   const long long sample = static_cast<long long>(blockIdx.y) * sizes.pixel_count;
-#pragma unroll kUnrolled
-  for (int pixel = begin + row; pixel < end; pixel += sizes.row_count) {
-    visit((sample + pixel) * sizes.channel_count + channel);
+  const auto offset_of = [&](int pixel) {
+    return (sample + min(pixel, end - 1)) * sizes.channel_count + channel;
+  };
+  for (int pixel = begin + row; pixel < end; pixel += kUnrolled * sizes.row_count) {
+    decltype(load(0LL)) loaded[kUnrolled];
+#pragma unroll
+    for (int i = 0; i < kUnrolled; ++i) loaded[i] = load(offset_of(pixel + i * sizes.row_count));
+#pragma unroll
+    for (int i = 0; i < kUnrolled; ++i) {
+      const int own = pixel + i * sizes.row_count;
+      if (own < end) visit(offset_of(own), loaded[i]);
+    }
   }
 }
 
@@ -133,8 +144,8 @@ __global__ void __launch_bounds__(kMaxThreads)
       distance[i] =
           ShiftOf(sizes, shift, sample, channel + i) - PivotOf(sizes, input, shift, sample, group);
     }
-    ForEachPixel(sizes, channel, [&](long long offset) {
-      const auto pack = LoadPack<kWidth>(input + offset);
+    const auto load = [&](long long offset) { return LoadPack<kWidth>(input + offset); };
+    ForEachPixel(sizes, channel, load, [&](long long /*offset*/, const auto& pack) {
 #pragma unroll
       for (int i = 0; i < kWidth; ++i) {
         const float value = ToFloat(pack.values[i]) + distance[i];
@@ -211,8 +222,8 @@ __global__ void __launch_bounds__(kMaxThreads)
       center[i] = mean[group] - ShiftOf(sizes, shift, sample, channel + i);
       base[i] = ToFloat(bias[channel + i]);
     }
-    ForEachPixel(sizes, channel, [&](long long offset) {
-      auto pack = LoadPack<kWidth>(input + offset);
+    const auto load = [&](long long offset) { return LoadPack<kWidth>(input + offset); };
+    ForEachPixel(sizes, channel, load, [&](long long offset, auto& pack) {
 #pragma unroll
       for (int i = 0; i < kWidth; ++i) {
         float value = fmaf(ToFloat(pack.values[i]) - center[i], scale[i], base[i]);
@@ -252,6 +263,17 @@ struct BackwardInputs {
   const float* mean = nullptr;
   const float* rstd = nullptr;
 
+  /// A pack of both big tensors.
+  template <int kWidth>
+  struct Pixel {
+    Pack<Element, kWidth> grad;
+    Pack<Element, kWidth> input;
+  };
+  template <int kWidth>
+  __device__ Pixel<kWidth> Load(long long offset) const {
+    return {LoadPack<kWidth>(grad_output + offset), LoadPack<kWidth>(input + offset)};
+  }
+
   template <bool kHasSilu>
   __device__ BackwardChannel<Element, kHasSilu> At(const Sizes& sizes, int sample,
                                                    int channel) const {
@@ -279,13 +301,12 @@ __global__ void __launch_bounds__(kMaxThreads)
     for (int i = 0; i < kWidth; ++i) {
       channels[i] = inputs.template At<kHasSilu>(sizes, sample, channel + i);
     }
-    ForEachPixel(sizes, channel, [&](long long offset) {
-      const auto grads = LoadPack<kWidth>(inputs.grad_output + offset);
-      const auto values = LoadPack<kWidth>(inputs.input + offset);
+    const auto load = [&](long long offset) { return inputs.template Load<kWidth>(offset); };
+    ForEachPixel(sizes, channel, load, [&](long long /*offset*/, const auto& pixel) {
 #pragma unroll
       for (int i = 0; i < kWidth; ++i) {
-        const float n = channels[i].Normalised(ToFloat(values.values[i]));
-        const float g = channels[i].Inner(ToFloat(grads.values[i]), n);
+        const float n = channels[i].Normalised(ToFloat(pixel.input.values[i]));
+        const float g = channels[i].Inner(ToFloat(pixel.grad.values[i]), n);
         sums[0][i] += g;
         sums[1][i] = fmaf(g, n, sums[1][i]);
         sums[2][i] += n;
@@ -401,17 +422,17 @@ __global__ void __launch_bounds__(kMaxThreads)
       mean_g[i] = factors[group * 2];
       mean_g_n[i] = factors[group * 2 + 1];
     }
-    ForEachPixel(sizes, channel, [&](long long offset) {
-      auto grads = LoadPack<kWidth>(inputs.grad_output + offset);
-      const auto values = LoadPack<kWidth>(inputs.input + offset);
+    const auto load = [&](long long offset) { return inputs.template Load<kWidth>(offset); };
+    ForEachPixel(sizes, channel, load, [&](long long offset, auto& pixel) {
 #pragma unroll
       for (int i = 0; i < kWidth; ++i) {
-        const float n = channels[i].Normalised(ToFloat(values.values[i]));
-        const float g = channels[i].Inner(ToFloat(grads.values[i]), n);
+        const float n = channels[i].Normalised(ToFloat(pixel.input.values[i]));
+        const float g = channels[i].Inner(ToFloat(pixel.grad.values[i]), n);
         const float centered = fmaf(channels[i].weight, g, -mean_g[i]);
-        grads.values[i] = FromFloat<Element>(channels[i].rstd * fmaf(-n, mean_g_n[i], centered));
+        pixel.grad.values[i] =
+            FromFloat<Element>(channels[i].rstd * fmaf(-n, mean_g_n[i], centered));
       }
-      StorePack<kWidth>(grad_input + offset, grads);
+      StorePack<kWidth>(grad_input + offset, pixel.grad);
     });
   }
 }
