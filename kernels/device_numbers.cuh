@@ -52,6 +52,28 @@ __device__ void StorePack(Element* elements, const Pack<Element, kCount>& pack) 
   *reinterpret_cast<Pack<Element, kCount>*>(elements) = pack;
 }
 
+/// Adds up `count` floats that lie `stride` apart.
+__device__ inline float SumOf(const float* values, int count, int stride) {
+  float sum = 0;
+  for (int i = 0; i < count; ++i) sum += values[i * stride];
+  return sum;
+}
+
+/// Floats of one thread, as few stores as can be: neighbours of a warp then use all banks.
+template <int kCount>
+__device__ void StoreFloats(float* target, const float (&values)[kCount]) {
+  if constexpr (kCount % 4 == 0) {
+#pragma unroll
+    for (int i = 0; i < kCount; i += 4) {
+      *reinterpret_cast<float4*>(target + i) =
+          make_float4(values[i], values[i + 1], values[i + 2], values[i + 3]);
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) target[i] = values[i];
+  }
+}
+
 /// The sum over a warp, the same in every lane.
 template <typename Number>
 __device__ Number SumOfWarp(Number value) {

@@ -9,10 +9,11 @@ namespace {
 constexpr int kWarpSize = 32;
 constexpr int kThreadTarget = 256;  // Of a block that goes over pixels.
 constexpr int kMaxThreads = 512;
-constexpr int kBlockTarget = 264;  // Of a launch: two for each multiprocessor of a large card.
-constexpr int kCombineThreads = 256;
-constexpr int kSumCount = 3;  // Kept of each channel in backward; see ChannelSums.
-constexpr int kUnrolled = 4;  // Rows whose loads are under way together.
+constexpr int kBlockTarget = 264;     // Of a launch: two for each multiprocessor of a large card.
+constexpr int kCombineThreads = 256;  // Of a block that finds statistics.
+constexpr int kGroupThreads = 512;    // Of a block that adds up the chunks of a group.
+constexpr int kSumCount = 3;          // Kept of each channel in backward; see ChannelSums.
+constexpr int kUnrolled = 4;          // Rows whose loads are under way together.
 
 /// How a launch goes over [batch, pixels, channels]: a block takes a chunk of the pixels of one
 /// sample, `row_count` pixels at a time; a thread always the same pack of channels. At least 129
@@ -117,18 +118,11 @@ __device__ float PivotOf(const Sizes& sizes, const Element* input, const Element
   return ToFloat(input[first + channel]) + ShiftOf(sizes, shift, sample, channel);
 }
 
-/// Adds up `count` floats that lie `stride` apart.
-__device__ float SumOf(const float* values, int count, int stride) {
-  float sum = 0;
-  for (int i = 0; i < count; ++i) sum += values[i * stride];
-  return sum;
-}
-
 /// scratch [batch, chunks, groups, 2]: sums and sums of squares of distances from the pivot.
 template <typename Element, int kWidth>
 __global__ void __launch_bounds__(kMaxThreads)
     SumByGroup(Sizes sizes, const Element* input, const Element* shift, float* scratch) {
-  extern __shared__ float shared[];  // [2, rows, channels]
+  extern __shared__ __align__(16) float shared[];  // [2, rows, channels]
   const int sample = static_cast<int>(blockIdx.y);
   const int row = static_cast<int>(threadIdx.x) / sizes.pack_count;
   const int column = static_cast<int>(threadIdx.x) % sizes.pack_count;
@@ -153,11 +147,8 @@ __global__ void __launch_bounds__(kMaxThreads)
         squares[i] = fmaf(value, value, squares[i]);
       }
     });
-#pragma unroll
-    for (int i = 0; i < kWidth; ++i) {
-      shared[row * sizes.channel_count + channel + i] = sums[i];
-      shared[plane + row * sizes.channel_count + channel + i] = squares[i];
-    }
+    StoreFloats(shared + row * sizes.channel_count + channel, sums);
+    StoreFloats(shared + plane + row * sizes.channel_count + channel, squares);
   }
   __syncthreads();
   for (int k = static_cast<int>(threadIdx.x); k < 2 * sizes.channel_count;
@@ -288,7 +279,7 @@ struct BackwardInputs {
 template <typename Element, int kWidth, bool kHasSilu>
 __global__ void __launch_bounds__(kMaxThreads)
     SumByChannel(Sizes sizes, BackwardInputs<Element> inputs, float* scratch) {
-  extern __shared__ float shared[];  // [3, rows, channels]
+  extern __shared__ __align__(16) float shared[];  // [3, rows, channels]
   const int sample = static_cast<int>(blockIdx.y);
   const int row = static_cast<int>(threadIdx.x) / sizes.pack_count;
   const int column = static_cast<int>(threadIdx.x) % sizes.pack_count;
@@ -314,10 +305,7 @@ __global__ void __launch_bounds__(kMaxThreads)
     });
 #pragma unroll
     for (int k = 0; k < kSumCount; ++k) {
-#pragma unroll
-      for (int i = 0; i < kWidth; ++i) {
-        shared[k * plane + row * sizes.channel_count + channel + i] = sums[k][i];
-      }
+      StoreFloats(shared + k * plane + row * sizes.channel_count + channel, sums[k]);
     }
   }
   __syncthreads();
@@ -332,57 +320,68 @@ __global__ void __launch_bounds__(kMaxThreads)
 
 /// What the sums of all chunks give: sums [batch, 2, channels] of g and g * n, factors
 /// [batch, groups, 2] for the last kernel, the gradient of the shift. A block for each group of
-/// each sample, a warp for each of its channels.
+/// each sample, several threads for each sum.
 template <typename Element>
-__global__ void __launch_bounds__(kCombineThreads)
+__global__ void __launch_bounds__(kGroupThreads)
     CombineChunks(Sizes sizes, BackwardInputs<Element> inputs, const float* scratch, float* sums,
                   float* factors, Element* grad_shift) {
-  extern __shared__ float shared[];  // [3, channels of a group]
+  extern __shared__ __align__(16) float shared[];  // [lanes, 3, channels of a group]
+  __shared__ float means[2];
   const int group = static_cast<int>(blockIdx.x);
   const int sample = static_cast<int>(blockIdx.y);
-  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  const int thread = static_cast<int>(threadIdx.x);
   const int first_channel = group * sizes.group_channels;
+  const int sum_count = kSumCount * sizes.group_channels;
+  const int lane_count = max(1, kGroupThreads / sum_count);
   const float* const chunks = scratch + static_cast<long long>(sample) * sizes.chunk_count *
                                             kSumCount * sizes.channel_count;
-  for (int k = static_cast<int>(threadIdx.x) / kWarpSize; k < kSumCount * sizes.group_channels;
-       k += kCombineThreads / kWarpSize) {
-    const int sum_index = k / sizes.group_channels;
-    const int channel = first_channel + k % sizes.group_channels;
+  for (int k = thread; k < lane_count * sum_count; k += kGroupThreads) {
+    const int index = k % sum_count;
+    const int place = index / sizes.group_channels * sizes.channel_count + first_channel +
+                      index % sizes.group_channels;
     float sum = 0;
-    for (int chunk = lane; chunk < sizes.chunk_count; chunk += kWarpSize) {
-      sum += chunks[(static_cast<long long>(chunk) * kSumCount + sum_index) * sizes.channel_count +
-                    channel];
+#pragma unroll kUnrolled
+    for (int chunk = k / sum_count; chunk < sizes.chunk_count; chunk += lane_count) {
+      sum += chunks[static_cast<long long>(chunk) * kSumCount * sizes.channel_count + place];
     }
-    sum = SumOfWarp(sum);
-    if (lane == 0) {
-      shared[k] = sum;
-      if (sum_index < 2) {
-        sums[(sample * 2 + sum_index) * sizes.channel_count + channel] = sum;
-      }
+    shared[k] = sum;
+  }
+  __syncthreads();
+  for (int k = thread; k < sum_count; k += kGroupThreads) {
+    const float sum = SumOf(shared + k, lane_count, sum_count);
+    shared[k] = sum;
+    const int sum_index = k / sizes.group_channels;
+    if (sum_index == 2) continue;
+    sums[(sample * 2 + sum_index) * sizes.channel_count + first_channel +
+         k % sizes.group_channels] = sum;
+  }
+  __syncthreads();
+  const int group_index = sample * sizes.group_count + group;
+  if (thread < kWarpSize) {
+    float sum_g = 0;
+    float sum_g_n = 0;
+    for (int c = thread; c < sizes.group_channels; c += kWarpSize) {
+      const float weight = ToFloat(inputs.weight[first_channel + c]);
+      sum_g = fmaf(weight, shared[c], sum_g);
+      sum_g_n = fmaf(weight, shared[sizes.group_channels + c], sum_g_n);
+    }
+    const float member_count = static_cast<float>(sizes.pixel_count) * sizes.group_channels;
+    sum_g = SumOfWarp(sum_g) / member_count;
+    sum_g_n = SumOfWarp(sum_g_n) / member_count;
+    if (thread == 0) {
+      means[0] = sum_g;
+      means[1] = sum_g_n;
+      factors[group_index * 2] = sum_g;
+      factors[group_index * 2 + 1] = sum_g_n;
     }
   }
   __syncthreads();
-  float mean_g = 0;
-  float mean_g_n = 0;
-  for (int c = 0; c < sizes.group_channels; ++c) {  // Every thread alike.
-    const float weight = ToFloat(inputs.weight[first_channel + c]);
-    mean_g = fmaf(weight, shared[c], mean_g);
-    mean_g_n = fmaf(weight, shared[sizes.group_channels + c], mean_g_n);
-  }
-  const float member_count = static_cast<float>(sizes.pixel_count) * sizes.group_channels;
-  mean_g /= member_count;
-  mean_g_n /= member_count;
-  const int group_index = sample * sizes.group_count + group;
-  if (threadIdx.x == 0) {
-    factors[group_index * 2] = mean_g;
-    factors[group_index * 2 + 1] = mean_g_n;
-  }
   if (grad_shift == nullptr) return;
-  for (int c = static_cast<int>(threadIdx.x); c < sizes.group_channels; c += kCombineThreads) {
+  for (int c = thread; c < sizes.group_channels; c += kGroupThreads) {
     // The sum over the pixels of the gradient of the input, from what it is made of.
     float gradient = ToFloat(inputs.weight[first_channel + c]) * shared[c];
-    gradient -= static_cast<float>(sizes.pixel_count) * mean_g;
-    gradient -= shared[2 * sizes.group_channels + c] * mean_g_n;
+    gradient -= static_cast<float>(sizes.pixel_count) * means[0];
+    gradient -= shared[2 * sizes.group_channels + c] * means[1];
     grad_shift[sample * sizes.channel_count + first_channel + c] =
         FromFloat<Element>(gradient * inputs.rstd[group_index]);
   }
@@ -503,10 +502,10 @@ cudaError_t Backward(const GroupNormShape& shape, const BackwardPointers& pointe
   const std::size_t sum_bytes = kSumCount * sizeof(float) * tiling.row_count * shape.channel_count;
   SumByChannel<Element, kWidth, kHasSilu>
       <<<grid, thread_count, sum_bytes, stream>>>(sizes, inputs, pointers.scratch);
-  CombineChunks<Element>
-      <<<group_grid, kCombineThreads, kSumCount * sizeof(float) * sizes.group_channels, stream>>>(
-          sizes, inputs, pointers.scratch, sums, factors,
-          static_cast<Element*>(pointers.grad_shift));
+  const std::size_t group_bytes =
+      sizeof(float) * std::max(kGroupThreads, kSumCount * sizes.group_channels);
+  CombineChunks<Element><<<group_grid, kGroupThreads, group_bytes, stream>>>(
+      sizes, inputs, pointers.scratch, sums, factors, static_cast<Element*>(pointers.grad_shift));
   FindInputGradient<Element, kWidth, kHasSilu><<<grid, thread_count, 0, stream>>>(
       sizes, inputs, sums, factors, static_cast<Element*>(pointers.grad_input),
       static_cast<Element*>(pointers.grad_weight), static_cast<Element*>(pointers.grad_bias));

@@ -25,7 +25,8 @@ struct GroupNormShape {
   bool is_aligned = false;  // All tensors begin at multiples of 16 bytes.
 };
 
-inline constexpr int kMaxGroupNormChannels = 4096;
+// So that three float32 sums of each fit into 48 KiB, with a little besides.
+inline constexpr int kMaxGroupNormChannels = 4032;
 
 /// Bytes of scratch memory that a call needs.
 std::int64_t ForwardScratchBytes(const GroupNormShape& shape);

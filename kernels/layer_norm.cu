@@ -97,7 +97,7 @@ struct BackwardInputs {
 template <typename Element, int kWidth, int kPacks>
 __global__ void __launch_bounds__(kThreads)
     FindGradients(BackwardInputs<Element> inputs, Element* grad_input, float* scratch) {
-  extern __shared__ float shared[];  // [2, size]
+  extern __shared__ __align__(16) float shared[];  // [warps, size]
   const int size = inputs.size;
   float weight_sums[kPacks][kWidth] = {};
   float bias_sums[kPacks][kWidth] = {};
@@ -153,26 +153,21 @@ __global__ void __launch_bounds__(kThreads)
       StorePack<kWidth>(grad_input + first + column, grads[k]);
     }
   }
-  // One warp after the other, so that the order of addition is always the same.
-  for (int warp = 0; warp < kWarps; ++warp) {
-    if (Warp() == warp) {
+  const auto add_warps = [&](const float(&sums)[kPacks][kWidth], int which) {
 #pragma unroll
-      for (int k = 0; k < kPacks; ++k) {
-        const int column = (k * kWarpSize + Lane()) * kWidth;
-        if (column >= size) break;
-#pragma unroll
-        for (int i = 0; i < kWidth; ++i) {
-          float* const slot = shared + column + i;
-          slot[0] = (warp == 0 ? 0 : slot[0]) + weight_sums[k][i];
-          slot[size] = (warp == 0 ? 0 : slot[size]) + bias_sums[k][i];
-        }
-      }
+    for (int k = 0; k < kPacks; ++k) {
+      const int column = (k * kWarpSize + Lane()) * kWidth;
+      if (column < size) StoreFloats(shared + Warp() * size + column, sums[k]);
     }
     __syncthreads();
-  }
-  for (int k = static_cast<int>(threadIdx.x); k < 2 * size; k += kThreads) {
-    scratch[static_cast<long long>(blockIdx.x) * 2 * size + k] = shared[k];
-  }
+    float* const out = scratch + (static_cast<long long>(blockIdx.x) * 2 + which) * size;
+    for (int k = static_cast<int>(threadIdx.x); k < size; k += kThreads) {
+      out[k] = SumOf(shared + k, kWarps, size);
+    }
+    __syncthreads();
+  };
+  add_warps(weight_sums, 0);
+  add_warps(bias_sums, 1);
 }
 
 /// Packs of a lane that rows of `size` need, as far as kernels are compiled for it; else 0.
@@ -214,7 +209,7 @@ void Backward(const LayerNormShape& shape, const LayerNormBackwardPointers& poin
       .mean = pointers.mean,
       .rstd = pointers.rstd};
   const int block_count = BackwardBlocks(shape);
-  const std::size_t shared_bytes = 2 * sizeof(float) * static_cast<std::size_t>(shape.size);
+  const std::size_t shared_bytes = kWarps * sizeof(float) * static_cast<std::size_t>(shape.size);
   FindGradients<Element, kPackCount<Element>, kPacks>
       <<<static_cast<unsigned>(block_count), kThreads, shared_bytes, stream>>>(
           inputs, static_cast<Element*>(pointers.grad_input), pointers.scratch);
