@@ -21,6 +21,14 @@ class DeviceGraph {
   virtual std::int64_t NodeCount() const = 0;
 };
 
+/// A point on the compute stream that the host can wait for.
+class DeviceFence {
+ public:
+  virtual ~DeviceFence() = default;
+  virtual void Record() = 0;  // Now: after all that compute has been given.
+  virtual void Wait() = 0;    // Until compute is there; at once before the first Record.
+};
+
 /// One device with one compute stream, which is LibTorch's current stream as long as this lives.
 class DeviceRuntime {
  public:
@@ -40,6 +48,10 @@ class DeviceRuntime {
   /// @throws InputError naming the host if it has not so much to spare.
   virtual void* AllocateHost(std::int64_t size_bytes) = 0;
   virtual void FreeHost(void* data) = 0;
+
+  /// Copies between device memory and that of AllocateHost on the compute stream; does not wait.
+  virtual void CopyInOrder(void* target, const void* source, std::int64_t size_bytes) = 0;
+  virtual std::unique_ptr<DeviceFence> MakeFence() = 0;
 
   /// Streams for copies beside the compute stream. Null where the driver cannot join them with it.
   virtual std::unique_ptr<CopyStreams> MakeCopyStreams() = 0;

@@ -53,6 +53,13 @@ void FillFromTable(void* data, std::int64_t size_bytes, std::uint64_t seed) {
                         [&](std::uint64_t word) { return table[word >> 56]; });
 }
 
+/// Calls return when their work is done: compute is always there.
+class CpuFence final : public DeviceFence {
+ public:
+  void Record() override {}
+  void Wait() override {}
+};
+
 class CpuRuntime final : public DeviceRuntime {
  public:
   CpuRuntime() { InstallAllocatorHook(DeviceKind::kCpu); }
@@ -81,6 +88,11 @@ class CpuRuntime final : public DeviceRuntime {
     return Allocate(size_bytes);
   }
   void FreeHost(void* data) override { Free(data); }
+
+  void CopyInOrder(void* target, const void* source, std::int64_t size_bytes) override {
+    std::memcpy(target, source, static_cast<std::size_t>(size_bytes));
+  }
+  std::unique_ptr<DeviceFence> MakeFence() override { return std::make_unique<CpuFence>(); }
 
   std::unique_ptr<CopyStreams> MakeCopyStreams() override { return MakeCpuCopyStreams(); }
 

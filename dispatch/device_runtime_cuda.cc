@@ -74,16 +74,34 @@ class EventPair {
   cudaEvent_t end_ = nullptr;
 };
 
+class CudaFence final : public DeviceFence {
+ public:
+  explicit CudaFence(cudaStream_t stream) : stream_(stream) {
+    C10_CUDA_CHECK(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming));
+  }
+  ~CudaFence() override { C10_CUDA_CHECK_WARN(cudaEventDestroy(event_)); }
+
+  void Record() override { C10_CUDA_CHECK(cudaEventRecord(event_, stream_)); }
+  void Wait() override { C10_CUDA_CHECK(cudaEventSynchronize(event_)); }
+
+ private:
+  cudaStream_t stream_;
+  cudaEvent_t event_ = nullptr;
+};
+
 class CudaRuntime final : public DeviceRuntime {
  public:
   /// The device is there and current, CUDA initialised.
   explicit CudaRuntime(c10::DeviceIndex device)
       : device_(device),
         stream_before_(c10::cuda::getCurrentCUDAStream(device)),
-        stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device)) {
+        stream_(c10::cuda::getStreamFromExternal(MakeStream(), device)) {
     c10::cuda::setCurrentCUDAStream(stream_);
   }
-  ~CudaRuntime() override { c10::cuda::setCurrentCUDAStream(stream_before_); }
+  ~CudaRuntime() override {
+    c10::cuda::setCurrentCUDAStream(stream_before_);
+    C10_CUDA_CHECK_WARN(cudaStreamDestroy(stream_.stream()));
+  }
 
   DeviceKind kind() const override { return DeviceKind::kCuda; }
 
@@ -135,6 +153,12 @@ class CudaRuntime final : public DeviceRuntime {
     return data;
   }
   void FreeHost(void* data) override { C10_CUDA_CHECK(cudaFreeHost(data)); }
+
+  void CopyInOrder(void* target, const void* source, std::int64_t size_bytes) override {
+    C10_CUDA_CHECK(cudaMemcpyAsync(target, source, static_cast<std::size_t>(size_bytes),
+                                   cudaMemcpyDefault, stream_));
+  }
+  std::unique_ptr<DeviceFence> MakeFence() override { return std::make_unique<CudaFence>(stream_); }
 
   std::unique_ptr<CopyStreams> MakeCopyStreams() override { return MakeCudaCopyStreams(stream_); }
 
@@ -197,6 +221,14 @@ class CudaRuntime final : public DeviceRuntime {
   }
 
  private:
+  /// A stream from LibTorch's pool would come with dozens of others. Streams that share a queue of
+  /// the card must not wait for each other.
+  static cudaStream_t MakeStream() {
+    cudaStream_t stream = nullptr;
+    C10_CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+    return stream;
+  }
+
   void Copy(void* target, const void* source, std::int64_t size_bytes, cudaMemcpyKind direction) {
     C10_CUDA_CHECK(
         cudaMemcpyAsync(target, source, static_cast<std::size_t>(size_bytes), direction, stream_));
@@ -213,6 +245,8 @@ class CudaRuntime final : public DeviceRuntime {
 std::unique_ptr<DeviceRuntime> MakeCudaRuntime(int device_index) {
   // Read by cuBLAS when it starts: with workspaces of this size its results do not vary.
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  // Read when CUDA starts: a queue of the card for each stream, as far as there are any.
+  setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", /*overwrite=*/0);
   const int device_count = c10::cuda::device_count();
   if (device_index >= device_count) {
     throw InputError("--device", fmt::format("cuda:{}: this machine has {} CUDA devices",

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "executor/io_slots.h"
 #include "executor/plan_run.h"
 #include "ir/errors.h"
 
@@ -82,6 +83,22 @@ Report Execute(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
   report.process_bytes = process_bytes;
   report.recomputed_op_count = CountRecomputedOps(profile, plan);
   return report;
+}
+
+void RunLoop(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
+             const LoadValue& load, const LoopOptions& options) {
+  const ExecuteOptions plain;
+  PlanRun run(profile, plan, runtime, plain);
+  IoSlots slots(profile, runtime, options);
+  const bool use_graphs = options.use_graph && runtime.kind() == DeviceKind::kCuda;
+  run.Load(load);
+  for (std::int64_t i = 0; i < options.iteration_count; ++i) {
+    slots.Prepare(i);
+    // The first one makes libraries load what they need, which no graph can.
+    run.Iterate({.iteration = i, .use_graphs = use_graphs && i > 0, .slots = &slots});
+    if (i > 0) slots.Give(i - 1);
+  }
+  if (options.iteration_count > 0) slots.Give(options.iteration_count - 1);
 }
 
 }  // namespace stint

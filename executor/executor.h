@@ -42,4 +42,23 @@ struct ExecuteOptions {
 Report Execute(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
                const LoadValue& load, const ExecuteOptions& options);
 
+/// A training loop: new inputs for each iteration, its outputs while the next one runs.
+struct LoopOptions {
+  std::int64_t iteration_count = 1;
+  bool use_graph = true;
+  /// Fills an input of an iteration, while the device is at the one before; may be empty, and then
+  /// inputs stay what they were.
+  std::function<void(std::int64_t iteration, const Buffer& buffer, const torch::Tensor& value)>
+      next_input{};
+  /// Sees an output of an iteration, when the next one has been issued; may be empty.
+  std::function<void(std::int64_t iteration, const Buffer& buffer, const torch::Tensor& value)>
+      on_output{};
+};
+
+/// Loads `plan`, which must have passed CheckPlan, and runs it again and again; the host never
+/// waits for an iteration that it has just issued. Values are CPU tensors.
+/// @throws InputError as Execute does.
+void RunLoop(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
+             const LoadValue& load, const LoopOptions& options);
+
 }  // namespace stint

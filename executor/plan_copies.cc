@@ -10,6 +10,7 @@
 namespace stint {
 namespace {
 
+constexpr std::size_t kCopiesBesideGraph = 16;  // Some hundred commands.
 constexpr std::int64_t kCopyJitterNs = 1'000'000;
 constexpr std::int64_t kComputeJitterNs = 200'000;
 
@@ -75,6 +76,16 @@ PlanCopies::Copy PlanCopies::MakeCopy(const Instruction& instruction, std::size_
 
 std::size_t PlanCopies::TakeMarks(std::size_t count) {
   return std::exchange(mark_count_, mark_count_ + count);
+}
+
+std::vector<std::size_t> PlanCopies::GraphEnds(std::size_t part) const {
+  const std::vector<Copy>& copies = parts_[part].copies;
+  std::vector<std::size_t> ends;
+  for (std::size_t i = kCopiesBesideGraph; i < copies.size(); i += kCopiesBesideGraph) {
+    ends.push_back(copies[i].instruction);
+  }
+  ends.push_back(parts_[part].instructions->size());
+  return ends;
 }
 
 void PlanCopies::Begin(std::size_t part) {

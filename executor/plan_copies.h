@@ -3,12 +3,14 @@
 // and of what is resident where.
 //
 //     for each part:   Begin
-//                        IssueUpTo(i)  BeforeCompute(i)  <the compute itself>  AfterCompute(i)
+//                        IssueUpTo(i + 1)  BeforeCompute(i)  <the compute itself>  AfterCompute(i)
 //                      End
 //
-// A part that is a graph is launched first; then its copies are issued, all at once. The compute is
-// captured with the same BeforeCompute and AfterCompute. Where the device cannot run copies beside
-// its compute, they run in their turn, and no part with copies is a graph.
+// Graphs are captured with the same BeforeCompute and AfterCompute. One is launched when the copies
+// up to its end have been issued: issuing either may have to wait until the device has room for
+// more, which it has only if neither waits for what is not issued yet. So a graph has few copies
+// beside it, and a part is several graphs, one after the other. Where the device cannot run copies
+// beside its compute, they run in their turn, and no part with copies is a graph.
 #pragma once
 
 #include <cstddef>
@@ -48,6 +50,9 @@ class PlanCopies {
 
   /// Whether the compute of `part` can be captured into a graph.
   bool CanBeGraph(std::size_t part) const { return streams_ != nullptr || !HasCopies(part); }
+
+  /// Where the graphs of `part` end, in instructions; ascending, the last one is its size.
+  std::vector<std::size_t> GraphEnds(std::size_t part) const;
 
   void Begin(std::size_t part);
   /// Issues the copies before `instruction`; on the CPU, those after it, too.

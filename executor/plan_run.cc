@@ -192,11 +192,14 @@ void PlanRun::Load(const LoadValue& load) {
 
 void PlanRun::Iterate(const Pass& pass) {
   std::fill(is_final_.begin(), is_final_.end(), false);
+  const auto place_of = [this](BufferId id) { return PlaceOf(id); };
+  if (pass.slots != nullptr) pass.slots->Send(pass.iteration, place_of);
   for (std::size_t i = 0; i < parts_.size(); ++i) {
     if (i % kPartsPerPhase == 0) phase_start_ = Clock::now();
     RunPart(i, pass);
   }
   if (pass.gives_results) GiveFinalResults(pass);
+  if (pass.slots != nullptr) pass.slots->Receive(pass.iteration, place_of);
   for (std::size_t i = 0; i < offsets_.size(); ++i) {
     // Outputs have been read.
     if (!profile_.buffers[i].is_persistent && offsets_[i] != kNowhere) End(BufferId(i), pass);
@@ -204,55 +207,71 @@ void PlanRun::Iterate(const Pass& pass) {
 }
 
 void PlanRun::RunPart(std::size_t index, const Pass& pass) {
-  const bool is_graph = pass.use_graphs && MakeGraph(index, pass);
-  for (std::int64_t i = 0; i < parts_[index].repeat_count; ++i) {
+  const Part& part = parts_[index];
+  const bool is_graph = pass.use_graphs && MakeGraphs(index, pass);
+  for (std::int64_t i = 0; i < part.repeat_count; ++i) {
     copies_.Begin(index);
     if (is_graph) {
       Launch(index);
     } else {
-      IssueAll(index, pass, /*is_recorded=*/i == 0);
+      arena_.TakePeakBytes();
+      Issue(index, 0, part.instructions->size(), pass, /*is_recorded=*/i == 0);
     }
-    copies_.IssueUpTo(index, parts_[index].instructions->size());
     copies_.End(index);
   }
 }
 
-/// @returns false if the part cannot be a graph: memory from outside the arena, which the native
+/// @returns false if the part cannot be graphs: memory from outside the arena, which the native
 /// allocator may have given to others by the next launch, is no place for one either.
-bool PlanRun::MakeGraph(std::size_t index, const Pass& pass) {
+bool PlanRun::MakeGraphs(std::size_t index, const Pass& pass) {
   Part& part = parts_[index];
   if (!part.can_be_graph || !arena_.served().foreign.empty()) return false;
-  if (part.graph != nullptr) return true;
+  if (!part.graphs.empty()) return true;
   const std::vector<std::int64_t> offsets_before = offsets_;
   Arena::Account account_before = arena_.account();
-  is_capturing_ = true;
-  part.graph = runtime_.CaptureGraph([&] { IssueAll(index, pass, /*is_recorded=*/false); });
-  is_capturing_ = false;
-  part.can_be_graph = part.graph != nullptr && arena_.served().foreign.empty();
+  part.can_be_graph = Capture(index, pass);
   if (part.can_be_graph) {
     part.offsets_after = offsets_;
     part.account_after = arena_.account();
   } else {
-    part.graph = nullptr;
+    part.graphs.clear();
   }
   offsets_ = offsets_before;
   arena_.SetAccount(std::move(account_before));
   return part.can_be_graph;
 }
 
+bool PlanRun::Capture(std::size_t index, const Pass& pass) {
+  Part& part = parts_[index];
+  std::size_t begin = 0;
+  for (const std::size_t end : copies_.GraphEnds(index)) {
+    is_capturing_ = true;
+    std::unique_ptr<DeviceGraph> graph =
+        runtime_.CaptureGraph([&] { Issue(index, begin, end, pass, /*is_recorded=*/false); });
+    is_capturing_ = false;
+    if (graph == nullptr || !arena_.served().foreign.empty()) return false;
+    part.graphs.push_back({.end = end, .graph = std::move(graph)});
+    begin = end;
+  }
+  return true;
+}
+
 void PlanRun::Launch(std::size_t index) {
   const Part& part = parts_[index];
-  part.graph->Launch();
+  for (const Graph& graph : part.graphs) {
+    copies_.IssueUpTo(index, graph.end);
+    graph.graph->Launch();
+  }
   offsets_ = part.offsets_after;
   arena_.SetAccount(part.account_after);
   AddProgress(static_cast<std::int64_t>(part.instructions->size()));
 }
 
 /// Copies are issued with the compute, but not while it is captured.
-void PlanRun::IssueAll(std::size_t index, const Pass& pass, bool is_recorded) {
+void PlanRun::Issue(std::size_t index, std::size_t begin, std::size_t end, const Pass& pass,
+                    bool is_recorded) {
   Part& part = parts_[index];
-  arena_.TakePeakBytes();
-  for (std::size_t i = 0; i < part.instructions->size(); ++i) {
+  for (std::size_t i = begin; i < end; ++i) {
     const Instruction& instruction = (*part.instructions)[i];
     const bool is_copy = instruction.kind == InstructionKind::kOffload ||
                          instruction.kind == InstructionKind::kFetch;
@@ -446,6 +465,13 @@ void* PlanRun::AddressOf(BufferId id) {
   return arena_.AddressOf(offsets_[Index(id)]);
 }
 
+/// Where a buffer is between iterations, in the arena or on the host; null: nowhere.
+void* PlanRun::PlaceOf(BufferId id) {
+  const std::size_t i = Index(id);
+  if (offsets_[i] != kNowhere) return arena_.AddressOf(offsets_[i]);
+  return host_offsets_[i] == kNowhere ? nullptr : copies_.HostAt(host_offsets_[i]);
+}
+
 void PlanRun::GiveResult(BufferId id) {
   const std::size_t i = Index(id);
   const at::Tensor image = shapes_.MakeImage(id);
@@ -483,7 +509,7 @@ void PlanRun::AddProgress(std::int64_t instruction_count) {
 
 bool PlanRun::HasGraphs() const {
   return std::any_of(parts_.begin(), parts_.end(),
-                     [](const Part& part) { return part.graph != nullptr; });
+                     [](const Part& part) { return !part.graphs.empty(); });
 }
 
 Report PlanRun::MakeReport() {

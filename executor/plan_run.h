@@ -14,6 +14,7 @@
 #include "dispatch/replay.h"
 #include "executor/arena.h"
 #include "executor/executor.h"
+#include "executor/io_slots.h"
 #include "executor/plan_copies.h"
 #include "executor/values.h"
 
@@ -25,6 +26,7 @@ struct Pass {
   bool use_graphs = false;     // Capture parts where possible, launch them from then on.
   bool gives_results = false;  // To on_result.
   bool times_instructions = false;
+  IoSlots* slots = nullptr;  // Bring inputs and take outputs; may be null.
 };
 
 /// Holds the arena while it lives. Order of use: Load, then Iterate as often as needed.
@@ -53,13 +55,17 @@ class PlanRun {
  private:
   using Clock = std::chrono::steady_clock;
 
+  struct Graph {
+    std::size_t end = 0;  // One past its last instruction.
+    std::unique_ptr<DeviceGraph> graph{};
+  };
   /// Prologue, body or epilogue of one phase.
   struct Part {
     const std::vector<Instruction>* instructions = nullptr;
     std::int64_t repeat_count = 1;
     bool can_be_graph = false;  // Draws no random numbers, and copies run beside it.
     Timeline timeline{};
-    std::unique_ptr<DeviceGraph> graph{};
+    std::vector<Graph> graphs{};                // One after the other; empty until captured.
     std::vector<std::int64_t> offsets_after{};  // Once captured: offsets_ after the part,
     Arena::Account account_after{};             // and the arena's account.
   };
@@ -86,9 +92,11 @@ class PlanRun {
   void FindGaps();
   void AddPart(const std::vector<Instruction>& instructions, std::int64_t repeat_count);
   void RunPart(std::size_t index, const Pass& pass);
-  bool MakeGraph(std::size_t index, const Pass& pass);
+  bool MakeGraphs(std::size_t index, const Pass& pass);
+  bool Capture(std::size_t index, const Pass& pass);
   void Launch(std::size_t index);
-  void IssueAll(std::size_t index, const Pass& pass, bool is_recorded);
+  void Issue(std::size_t index, std::size_t begin, std::size_t end, const Pass& pass,
+             bool is_recorded);
   std::vector<std::int64_t> Issue(const Instruction& instruction, const Pass& pass);
   std::vector<std::int64_t> Compute(const Instruction& compute, std::int64_t iteration);
   void KeepOutput(const Instruction& compute, BufferId id, void* data);
@@ -104,6 +112,7 @@ class PlanRun {
   void GiveFinalResults(const Pass& pass);
   void AddProgress(std::int64_t instruction_count);
   void* AddressOf(BufferId id);
+  void* PlaceOf(BufferId id);
   std::vector<PlannedRequest> PlannedRequestsOf(const Instruction& compute) const;
 
   const Profile& profile_;

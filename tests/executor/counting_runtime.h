@@ -31,6 +31,10 @@ class CountingRuntime final : public DeviceRuntime {
     --allocation_count;
     cpu_->FreeHost(data);
   }
+  void CopyInOrder(void* target, const void* source, std::int64_t size_bytes) override {
+    cpu_->CopyInOrder(target, source, size_bytes);
+  }
+  std::unique_ptr<DeviceFence> MakeFence() override { return cpu_->MakeFence(); }
   std::unique_ptr<CopyStreams> MakeCopyStreams() override {
     return has_copy_streams ? cpu_->MakeCopyStreams() : nullptr;
   }

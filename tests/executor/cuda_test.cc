@@ -6,6 +6,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "dispatch/allocator_hook.h"
 #include "dispatch/device_runtime.h"
@@ -185,6 +186,28 @@ TEST_F(CudaTest, ACopyStreamWaitsForWhatAGraphSignalsAndTheGraphForIt) {
   EXPECT_TRUE((sum == 7 * 210).all().item<bool>());
   EXPECT_GT(streams->TimeBetween(0, 1), 1'000'000);
   runtime_->FreeHost(host);
+}
+
+TEST_F(CudaTest, ALoopTakesNewInputsAndGivesTheOutputsOfEachIteration) {
+  const Profile profile = CaptureOn(SmallTraining(), *runtime_);
+  const auto losses_of = [&](bool use_graph) {
+    std::vector<float> losses;
+    RunLoop(
+        profile, KeepAllPlan(profile), *runtime_, NamedValues(),
+        {.iteration_count = 6,
+         .use_graph = use_graph,
+         .next_input =
+             [](std::int64_t iteration, const Buffer& buffer, const at::Tensor& value) {
+               value.fill_(buffer.name == "lr" ? 0.01 : 0.1 * static_cast<double>(iteration + 1));
+             },
+         .on_output = [&](std::int64_t, const Buffer&,
+                          const at::Tensor& value) { losses.push_back(value.item<float>()); }});
+    return losses;
+  };
+  const std::vector<float> losses = losses_of(/*use_graph=*/true);
+  ASSERT_EQ(losses.size(), 6U);
+  EXPECT_NE(losses[2], losses[3]);
+  EXPECT_EQ(losses, losses_of(/*use_graph=*/false));
 }
 
 TEST_F(CudaTest, CopyStreamsEndEvenIfTheyWaitForWhatNeverComes) {

@@ -214,6 +214,52 @@ TEST_F(ExecutorTest, TellsProgressToTheEnd) {
   EXPECT_EQ(last_done, total);
 }
 
+/// Losses of a loop whose images are 0.1, 0.2, ... all over.
+std::vector<float> LossesOf(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
+                            std::int64_t iteration_count) {
+  std::vector<float> losses;
+  RunLoop(profile, plan, runtime, NamedValues(),
+          {.iteration_count = iteration_count,
+           .next_input =
+               [](std::int64_t iteration, const Buffer& buffer, const at::Tensor& value) {
+                 value.fill_(buffer.name == "lr" ? 0.01 : 0.1 * static_cast<double>(iteration + 1));
+               },
+           .on_output =
+               [&](std::int64_t iteration, const Buffer& buffer, const at::Tensor& value) {
+                 EXPECT_EQ(iteration, std::ssize(losses));
+                 EXPECT_EQ(buffer.name, "loss");
+                 losses.push_back(value.item<float>());
+               }});
+  return losses;
+}
+
+TEST_F(ExecutorTest, ALoopTakesNewInputsAndGivesTheOutputsOfEach) {
+  const Plan plan = KeepAllPlan(profile_);
+  const std::vector<float> losses = LossesOf(profile_, plan, runtime_, 4);
+  ASSERT_EQ(losses.size(), 4U);
+  // A shorter loop is its beginning; another input gives another loss.
+  EXPECT_EQ(LossesOf(profile_, plan, runtime_, 1), std::vector<float>{losses[0]});
+  EXPECT_NE(losses[0], losses[1]);
+  EXPECT_EQ(runtime_.allocation_count, 0);
+}
+
+TEST_F(ExecutorTest, ALoopFindsInputsThatBeginOnTheHost) {
+  const BufferId image = FindBuffer(profile_, "image", BufferRole::kInput);
+  const Plan keep_all = KeepAllPlan(profile_);
+  PlanBuilder builder(profile_, {image});
+  builder.Fetch(image);
+  for (const Instruction& instruction : keep_all.phases[0].body) {
+    if (instruction.kind == InstructionKind::kFree) {
+      builder.Free(*instruction.buffer);
+    } else {
+      builder.Compute(instruction.op);
+    }
+  }
+  builder.Drop(image);
+  EXPECT_EQ(LossesOf(profile_, builder.Finish(), runtime_, 3),
+            LossesOf(profile_, keep_all, runtime_, 3));
+}
+
 TEST_F(ExecutorTest, LoadsEachPersistentBufferInItsOwnShape) {
   std::map<std::string, std::vector<std::int64_t>> sizes;
   Execute(profile_, KeepAllPlan(profile_), runtime_,

@@ -28,6 +28,11 @@ class FakeRuntime final : public DeviceRuntime {
   Device Describe() const override { return {}; }
   void* Allocate(std::int64_t) override { return nullptr; }
   void Free(void*) override {}
+  void* AllocateHost(std::int64_t) override { return nullptr; }
+  void FreeHost(void*) override {}
+  void CopyInOrder(void*, const void*, std::int64_t) override {}
+  std::unique_ptr<DeviceFence> MakeFence() override { return nullptr; }
+  std::unique_ptr<CopyStreams> MakeCopyStreams() override { return nullptr; }
   void CopyToDevice(void*, const void*, std::int64_t) override {}
   void CopyToHost(void*, const void*, std::int64_t) override {}
   void Fill(void*, std::uint8_t, std::int64_t) override {}
