@@ -75,12 +75,32 @@ void AddProofs(const SolveResult& result, std::int64_t limit_bytes, Bounds& boun
   bounds.duration_ns = claimed_ns;
 }
 
+/// Asks a solver that gives addresses itself.
+PlacedSchedule SolveWithPlaces(const Profile& profile, const std::vector<OpEffects>& effects,
+                               const Solver& solver, const PlanRequest& request,
+                               std::int64_t arena_limit_bytes) {
+  PlacedSchedule placed{
+      .result =
+          solver.Solve({.profile = profile, .effects = effects, .budget_bytes = arena_limit_bytes},
+                       request.options)};
+  if (placed.result.schedule) {
+    SchedulePlaces& places = *placed.result.schedule->places;
+    placed.arena = {.initial = std::move(places.initial),
+                    .arena_bytes = places.arena_bytes,
+                    .peak_bytes = placed.result.peak_bytes};
+  }
+  return placed;
+}
+
 /// Solves and places until the arena fits `arena_limit_bytes`. Without a schedule in the result if
 /// it never does: infeasible if the first answer was, else unknown.
 PlacedSchedule SolveAndPlace(const Profile& profile, const Program& program,
                              const std::vector<OpEffects>& effects, const PlanRequest& request,
                              std::int64_t arena_limit_bytes) {
   const std::unique_ptr<Solver> solver = MakeSolver(request.solver);
+  if (solver->MakesCopies(profile)) {
+    return SolveWithPlaces(profile, effects, *solver, request, arena_limit_bytes);
+  }
   const Clock::time_point begin = Clock::now();
   Bounds bounds = ProveBoundsWithin(
       profile, program, MakeProgram(profile, effects, EarlyUpdateOrder(profile, effects)),
@@ -169,6 +189,12 @@ Plan MakePlanOf(const Profile& profile, const Program& program, const PlanReques
       .certificate = placed.result.certificate,
       .initial = std::move(placed.arena.initial),
       .phases = std::move(placed.result.schedule->phases)};
+  if (placed.result.schedule->places) {
+    SchedulePlaces& places = *placed.result.schedule->places;
+    plan.host = std::move(places.host);
+    plan.shards = std::move(places.shards);
+    plan.host_bytes = places.host_bytes;
+  }
   return plan;
 }
 

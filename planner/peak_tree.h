@@ -22,6 +22,16 @@ class PeakTree {
       : leaf_count_(std::bit_ceil(static_cast<std::uint32_t>(std::max(count, 1)))),
         above_(2 * leaf_count_, 0) {}
 
+  /// Of these elements, none of them negative. O(n).
+  explicit PeakTree(const std::vector<std::int32_t>& elements)
+      : PeakTree(static_cast<std::int32_t>(elements.size())) {
+    std::copy(elements.begin(), elements.end(),
+              above_.begin() + static_cast<std::ptrdiff_t>(leaf_count_));
+    for (std::size_t node = leaf_count_ - 1; node > 0; --node) {
+      Settle(node);
+    }
+  }
+
   /// Adds `amount` to the elements [first, last].
   void Add(std::int32_t first, std::int32_t last, std::int32_t amount) {
     std::size_t left = leaf_count_ + static_cast<std::size_t>(first);

@@ -11,6 +11,7 @@ std::vector<std::unique_ptr<Solver>> AllSolvers() {
   solvers.push_back(MakeKeepAllSolver());
   solvers.push_back(MakeGreedySolver());
   solvers.push_back(MakeSearchSolver());
+  solvers.push_back(MakeJointSolver());
   return solvers;
 }
 

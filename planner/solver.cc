@@ -18,4 +18,9 @@ bool IsCloseEnough(const Profile& profile, const SolveOptions& options, const So
   return gap_ns <= options.gap * static_cast<double>(KeepAllDurationNs(profile));
 }
 
+bool Solver::MakesCopies(const Profile& profile) const {
+  static_cast<void>(profile);
+  return false;
+}
+
 }  // namespace stint

@@ -17,9 +17,20 @@
 
 namespace stint {
 
-/// Instructions without addresses: request_offsets and offset_bytes are empty.
+/// Where things lie. From solvers that give addresses themselves, because their copies wait for
+/// places and so addresses decide how long a schedule takes.
+struct SchedulePlaces {
+  std::vector<Placement> initial{};  // As Plan::initial, host, shards, host_bytes, arena_bytes.
+  std::vector<Placement> host{};
+  std::vector<Shard> shards{};
+  std::int64_t host_bytes = 0;
+  std::int64_t arena_bytes = 0;
+};
+
 struct Schedule {
-  std::vector<PhasePlan> phases{};
+  std::vector<PhasePlan> phases{};  // Without places: request_offsets and offset_bytes are empty,
+                                    // persistent buffers stay in the arena.
+  std::optional<SchedulePlaces> places{};
 };
 
 /// What to schedule: a profile within so many bytes. Keeps references; they must outlive it.
@@ -89,6 +100,10 @@ class Solver {
 
   /// Its name in the registry and in plans: "keep-all", "greedy".
   virtual std::string Name() const = 0;
+
+  /// Whether its schedules of `profile` may move buffers to the host: bounds and peaks of schedules
+  /// that do not are then none of theirs, and they come with places.
+  virtual bool MakesCopies(const Profile& profile) const;
 
   /// Deterministic when only work_limit is set: equal arguments give equal results.
   /// @throws InputError if `problem` is malformed. An impossible budget is not an error.

@@ -20,4 +20,10 @@ std::unique_ptr<Solver> MakeGreedySolver();
 /// deterministic unless the time limit or `stop` ends it.
 std::unique_ptr<Solver> MakeSearchSolver();
 
+/// "joint": what is kept, made again, offloaded and paged in shards, decided together, with
+/// addresses (planner/joint_search.h); where no copies were measured or a phase repeats, search's.
+/// Takes the whole time limit unless its moves are used up before; deterministic unless the time
+/// limit or `stop` ends it.
+std::unique_ptr<Solver> MakeJointSolver();
+
 }  // namespace stint

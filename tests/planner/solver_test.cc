@@ -42,7 +42,7 @@ TEST(RegistryTest, KnowsEverySolverByItsName) {
     names.push_back(solver->Name());
     EXPECT_EQ(MakeSolver(solver->Name())->Name(), solver->Name());
   }
-  EXPECT_THAT(names, ElementsAre("keep-all", "greedy", "search"));
+  EXPECT_THAT(names, ElementsAre("keep-all", "greedy", "search", "joint"));
 }
 
 TEST(RegistryTest, NamesTheKnownSolversWhereOneIsUnknown) {
@@ -50,7 +50,8 @@ TEST(RegistryTest, NamesTheKnownSolversWhereOneIsUnknown) {
     MakeSolver("best");
     FAIL();
   } catch (const InputError& error) {
-    EXPECT_STREQ(error.what(), "--solver: knows no solver \"best\", only keep-all, greedy, search");
+    EXPECT_STREQ(error.what(),
+                 "--solver: knows no solver \"best\", only keep-all, greedy, search, joint");
   }
 }
 

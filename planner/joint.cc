@@ -1,0 +1,428 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "ir/errors.h"
+#include "ir/units.h"
+#include "planner/early_updates.h"
+#include "planner/joint_emit.h"
+#include "planner/joint_search.h"
+#include "planner/paged_arena.h"
+#include "planner/paged_program.h"
+#include "planner/paged_timing.h"
+#include "planner/solvers.h"
+
+namespace stint {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::int64_t kUnitBytes = 512;
+// Chains of moves, each on a thread, whatever the machine has: results must not depend on it.
+constexpr std::size_t kChainCount = 2;
+// Moves of each chain between two looks at the limits.
+constexpr std::int64_t kSliceMoveCount = 32;
+// Moves of a chain after which it has done what it can.
+constexpr std::int64_t kMoveLimit = 100'000;
+constexpr int kMeetingCount = 48;
+constexpr int kFirstExchange = 16;
+// The chains take this part of the limits; the rest is for addresses. After the first part of it
+// they go on with so much less memory as addresses then take too much.
+constexpr double kSearchPart = 0.92;
+constexpr double kBeforeAddresses = 0.5;
+// Persistent bytes are cut into so many shards.
+constexpr std::int64_t kShardCount = 800;
+constexpr std::int64_t kLeastShardBytes = std::int64_t{1} << 20;
+constexpr std::int64_t kMostShardBytes = std::int64_t{24} << 20;
+// Times that a plan whose arena came out too high is made again for less.
+constexpr int kRoundLimit = 12;
+constexpr std::int64_t kMendingMoveCount = 200;
+// Chains that go on with less memory draw other numbers.
+constexpr std::uint64_t kSecondSeed = std::uint64_t{1} << 32;
+
+/// What no plan can do with less: an op needs what it reads and its requests at once.
+struct Floor {
+  std::int64_t size_bytes = 0;
+  std::string binding{};
+};
+
+void RaiseFloor(const Problem& problem, const PagedProgram& program, Floor& floor) {
+  const std::int64_t pinned_bytes = program.pinned_units * kUnitBytes;
+  std::vector<bool> moves(problem.profile.buffers.size(), false);
+  for (const JointItem& item : program.items) {
+    for (const BufferId id : item.members) {
+      moves[Index(id)] = true;
+    }
+  }
+  for (const PagedOp& op : program.ops) {
+    std::int64_t read_bytes = 0;
+    for (const Value& value : problem.effects[Index(op.id)].reads) {
+      read_bytes += moves[Index(value.buffer)]
+                        ? AlignUp(problem.profile.buffers[Index(value.buffer)].size_bytes)
+                        : 0;
+    }
+    const std::int64_t size_bytes = pinned_bytes + read_bytes + op.script_units * kUnitBytes;
+    if (size_bytes <= floor.size_bytes) {
+      continue;
+    }
+    const Op& recorded = problem.profile.ops[Index(op.id)];
+    floor.size_bytes = size_bytes;
+    floor.binding = fmt::format(
+        "while op {} ({}{}{}) runs, {} are in use: {} that it reads, {} that it asks for, {} that "
+        "never move",
+        Index(op.id), recorded.name, recorded.module.empty() ? "" : " in ", recorded.module,
+        FormatBytes(size_bytes), FormatBytes(read_bytes), FormatBytes(op.script_units * kUnitBytes),
+        FormatBytes(pinned_bytes));
+  }
+}
+
+std::int64_t ShardBytesFor(const Profile& profile, const Program& program) {
+  std::int64_t persistent_bytes = 0;
+  for (const BufferId id : program.persistent) {
+    persistent_bytes += AlignUp(profile.buffers[Index(id)].size_bytes);
+  }
+  return std::clamp(persistent_bytes / kShardCount, kLeastShardBytes, kMostShardBytes);
+}
+
+/// A plan with addresses.
+struct Placed {
+  PagedSchedule schedule{};
+  PagedArena arena{};
+  std::int64_t duration_ns = 0;
+};
+
+/// A part of a Solve's limits.
+struct Stretch {
+  double begin = 0;  // In [0, 1].
+  double end = 1;
+};
+
+/// How much of a Solve's limits is used.
+class Limits {
+ public:
+  explicit Limits(const SolveOptions& options) : options_(options), begin_(Clock::now()) {}
+
+  /// How much of `stretch` is used; 1 and more: all of it.
+  double UsedPart(const Stretch& stretch, std::int64_t step_count, std::int64_t move_count) const {
+    if (options_.stop != nullptr && options_.stop->load()) {
+      return 1;
+    }
+    const auto within = [&](double part) {
+      return (part - stretch.begin) / (stretch.end - stretch.begin);
+    };
+    const double elapsed_s = std::chrono::duration<double>(Clock::now() - begin_).count();
+    const double time_part = within(elapsed_s / (kSearchPart * options_.time_limit_s));
+    const double move_part = static_cast<double>(move_count) / static_cast<double>(kMoveLimit);
+    if (options_.work_limit == 0) {
+      return std::max(time_part, move_part);
+    }
+    // With a work limit the clock may end the search but not steer it.
+    const double work_part =
+        within(static_cast<double>(step_count) / static_cast<double>(options_.work_limit));
+    return time_part >= 1 ? 1 : std::max(work_part, move_part);
+  }
+
+ private:
+  const SolveOptions& options_;
+  const Clock::time_point begin_;
+};
+
+/// The search for the plan of one phase.
+class PhaseSearch {
+ public:
+  PhaseSearch(const PagedProgram& program, std::int64_t seed)
+      : program_(program), patterns_(StartingDrops(program)), seed_(seed) {}
+
+  void Start(std::int32_t limit_units) {
+    for (std::size_t i = 0; i < kChainCount; ++i) {
+      chains_.push_back(
+          std::make_unique<JointSearch>(program_, limit_units, patterns_, ChainSeed(i)));
+      for (const std::vector<std::uint8_t>& drops : patterns_) {
+        JointChoice choice(program_.items.size());
+        choice.drops = drops;
+        chains_.back()->Start(choice);
+      }
+    }
+    state_ = Fastest().best();
+  }
+
+  /// Runs until `used_part`, called with the moves so far, says 1, while the heat falls.
+  template <typename UsedPart>
+  void Cool(double hottest, double coldest, UsedPart used_part) {
+    std::int64_t move_count = 0;
+    int meeting = kFirstExchange;
+    for (;;) {
+      const double used = used_part(move_count);
+      if (used >= 1) {
+        state_ = Fastest().best();
+        return;
+      }
+      if (used * kMeetingCount >= meeting) {
+        Exchange();
+        ++meeting;
+      }
+      const double heat = hottest + (coldest - hottest) * std::max(used, 0.0);
+      {
+        std::vector<std::jthread> threads{};
+        for (std::size_t i = 1; i < chains_.size(); ++i) {
+          threads.emplace_back([&chain = *chains_[i], heat] { chain.Run(kSliceMoveCount, heat); });
+        }
+        chains_.front()->Run(kSliceMoveCount, heat);
+      }
+      move_count += kSliceMoveCount;
+    }
+  }
+
+  /// Lets all chains go on from the best plan with less memory.
+  void GoOnWithin(std::int32_t limit_units) {
+    base_step_count_ = step_count();
+    const JointChoice choice = state_.choice;
+    for (std::size_t i = 0; i < chains_.size(); ++i) {
+      const std::uint64_t seed = ChainSeed(i) + kSecondSeed;
+      chains_[i] = std::make_unique<JointSearch>(program_, limit_units, patterns_, seed);
+      chains_[i]->Start(choice);
+    }
+    state_ = Fastest().best();
+  }
+
+  /// Makes the best plan anew for less memory.
+  void Mend(std::int32_t limit_units) {
+    JointSearch mending(program_, limit_units, patterns_, static_cast<std::uint64_t>(seed_));
+    mending.Start(state_.choice);
+    mending.Run(kMendingMoveCount, 0);
+    state_ = mending.best();
+  }
+
+  const JointState& state() const { return state_; }
+  JointPhase Phase() const {
+    return {.program = program_, .sequence = state_.sequence, .times = state_.times};
+  }
+  std::int64_t step_count() const {
+    std::int64_t step_count = base_step_count_;
+    for (const std::unique_ptr<JointSearch>& chain : chains_) {
+      step_count += chain->run_count();
+    }
+    return step_count;
+  }
+
+ private:
+  std::uint64_t ChainSeed(std::size_t chain) const {
+    return static_cast<std::uint64_t>(seed_) * kChainCount + chain;
+  }
+
+  void Exchange() {
+    const JointSearch& fastest = Fastest();
+    for (std::unique_ptr<JointSearch>& chain : chains_) {
+      if (chain->best().score_ns > fastest.best().score_ns) {
+        chain->Restart(fastest.best());
+      }
+    }
+  }
+
+  const JointSearch& Fastest() const {
+    return **std::min_element(chains_.begin(), chains_.end(), [](const auto& a, const auto& b) {
+      return a->best().score_ns < b->best().score_ns;
+    });
+  }
+
+  const PagedProgram& program_;
+  const std::vector<std::vector<std::uint8_t>> patterns_;
+  const std::int64_t seed_;
+  std::vector<std::unique_ptr<JointSearch>> chains_{};
+  JointState state_{};                // The best so far.
+  std::int64_t base_step_count_ = 0;  // Of chains that are gone.
+};
+
+class Joint {
+ public:
+  Joint(const Problem& problem, const SolveOptions& options)
+      : problem_(problem),
+        options_(options),
+        limits_(options),
+        order_(MakeProgram(problem.profile, problem.effects,
+                           EarlyUpdateOrder(problem.profile, problem.effects))) {}
+
+  SolveResult Run() {
+    result_.certificate = {.method = "none"};
+    result_.status = SolveStatus::kUnknown;
+    const std::int64_t shard_bytes = ShardBytesFor(problem_.profile, order_);
+    MakePrograms(shard_bytes);
+    Floor floor{};
+    for (const PagedProgram& program : programs_) {
+      RaiseFloor(problem_, program, floor);
+    }
+    result_.min_budget_bytes = floor.size_bytes;
+    result_.binding = floor.binding;
+    if (floor.size_bytes > problem_.budget_bytes) {
+      result_.status = SolveStatus::kInfeasible;
+      return std::move(result_);
+    }
+    Start();
+    // A shard is needed as a whole: close to the least budget only small ones fit.
+    for (const std::int64_t finer : {4, 16, 64}) {
+      if (!HasPlan()) {
+        MakePrograms(shard_bytes / finer);
+        Start();
+      }
+    }
+    limit_units_ = LimitUnits();
+    Search(0, kBeforeAddresses);
+    if (HasPlan()) {
+      TakeOff(Place().arena);
+      for (const std::unique_ptr<PhaseSearch>& search : searches_) {
+        search->GoOnWithin(limit_units_);
+      }
+      Search(kBeforeAddresses, 1);
+    }
+    Finish();
+    return std::move(result_);
+  }
+
+ private:
+  void MakePrograms(std::int64_t shard_bytes) {
+    const JointRules rules{.shard_bytes = shard_bytes};
+    searches_.clear();
+    programs_.clear();
+    table_ = MakeShards(problem_, order_, rules);
+    programs_.reserve(problem_.profile.phases.size());  // Searches keep references.
+    for (std::size_t i = 0; i < problem_.profile.phases.size(); ++i) {
+      programs_.push_back(MakePagedProgram(problem_, order_, rules, table_, i));
+    }
+  }
+
+  void Start() {
+    for (const PagedProgram& program : programs_) {
+      searches_.push_back(std::make_unique<PhaseSearch>(program, options_.seed));
+      searches_.back()->Start(LimitUnits());
+    }
+  }
+
+  std::int32_t LimitUnits() const {
+    return static_cast<std::int32_t>(std::min<std::int64_t>(
+        problem_.budget_bytes / kUnitBytes, std::numeric_limits<std::int32_t>::max() / 2));
+  }
+
+  /// Phases one after another, each with its share of [begin, end) of the limits.
+  void Search(double begin, double end) {
+    const auto all_ops = static_cast<double>(problem_.profile.ops.size());
+    double begin_part = begin;
+    for (std::size_t i = 0; i < programs_.size(); ++i) {
+      const double end_part =
+          begin_part + (end - begin) * static_cast<double>(programs_[i].ops.size()) / all_ops;
+      PhaseSearch& search = *searches_[i];
+      const std::int64_t steps_before = result_.step_count - search.step_count();
+      search.Cool(1 - begin, 1 - end, [&](std::int64_t move_count) {
+        return limits_.UsedPart({.begin = begin_part, .end = end_part},
+                                steps_before + search.step_count(), move_count);
+      });
+      result_.step_count = steps_before + search.step_count();
+      begin_part = end_part;
+    }
+  }
+
+  Placed Place() const {
+    std::vector<JointPhase> phases{};
+    for (const std::unique_ptr<PhaseSearch>& search : searches_) {
+      phases.push_back(search->Phase());
+    }
+    Placed placed{.schedule = EmitJoint(problem_.profile, table_, phases)};
+    placed.arena = PlacePaged(problem_.profile, problem_.budget_bytes, placed.schedule);
+    placed.duration_ns = DurationOf(problem_.profile, placed.schedule, placed.arena.initial);
+    return placed;
+  }
+
+  bool HasPlan() const {
+    return std::all_of(searches_.begin(), searches_.end(),
+                       [](const auto& search) { return search->state().has_plan; });
+  }
+
+  void TakeOff(const PagedArena& arena) {
+    const std::int64_t excess_bytes = arena.arena_bytes - problem_.budget_bytes;
+    if (excess_bytes > 0) {
+      limit_units_ -= static_cast<std::int32_t>((excess_bytes + kUnitBytes - 1) / kUnitBytes);
+    }
+  }
+
+  /// Gives addresses; what the arena takes too much comes off the plan's memory.
+  void Finish() {
+    for (int round = 0; round < kRoundLimit && HasPlan(); ++round) {
+      Placed placed = Place();
+      if (placed.arena.arena_bytes <= problem_.budget_bytes) {
+        Offer(std::move(placed));
+        return;
+      }
+      TakeOff(placed.arena);
+      for (const std::unique_ptr<PhaseSearch>& search : searches_) {
+        search->Mend(limit_units_);
+      }
+    }
+  }
+
+  std::vector<PhasePlan> PhasesOf(PagedSchedule& schedule) const {
+    std::vector<PhasePlan> phases(problem_.profile.phases.size());
+    std::size_t begin = 0;
+    for (std::size_t i = 0; i < schedule.parts.size(); ++i) {
+      PhasePlan& phase = phases[i / 3];
+      std::vector<Instruction>& part = i % 3 == 0   ? phase.prologue
+                                       : i % 3 == 1 ? phase.body
+                                                    : phase.epilogue;
+      for (; begin < schedule.parts[i].end; ++begin) {
+        part.push_back(std::move(schedule.instructions[begin]));
+      }
+    }
+    return phases;
+  }
+
+  void Offer(Placed placed) {
+    result_.parts = {"joint"};
+    result_.status = SolveStatus::kFeasible;
+    result_.duration_ns = placed.duration_ns;
+    result_.peak_bytes = placed.arena.peak_bytes;
+    result_.schedule =
+        Schedule{.phases = PhasesOf(placed.schedule),
+                 .places = SchedulePlaces{.initial = std::move(placed.arena.initial),
+                                          .host = std::move(placed.schedule.host),
+                                          .shards = std::move(placed.schedule.shards),
+                                          .host_bytes = placed.schedule.host_bytes,
+                                          .arena_bytes = placed.arena.arena_bytes}};
+  }
+
+  const Problem& problem_;
+  const SolveOptions& options_;
+  const Limits limits_;
+  const Program order_;
+  ShardTable table_{};
+  std::vector<PagedProgram> programs_{};                  // By phase.
+  std::vector<std::unique_ptr<PhaseSearch>> searches_{};  // By phase.
+  std::int32_t limit_units_ = 0;                          // For the bytes live at once.
+  SolveResult result_{};
+};
+
+class JointSolver : public Solver {
+ public:
+  std::string Name() const override { return "joint"; }
+
+  bool MakesCopies(const Profile& profile) const override {
+    return !profile.device.copy_times.empty();
+  }
+
+  SolveResult Solve(const Problem& problem, const SolveOptions& options) const override {
+    if (!MakesCopies(problem.profile)) {
+      return MakeSearchSolver()->Solve(problem, options);
+    }
+    return Joint(problem, options).Run();
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Solver> MakeJointSolver() { return std::make_unique<JointSolver>(); }
+
+}  // namespace stint

@@ -1,0 +1,75 @@
+// Looks for good joint plans: which values are made again, which gaps are spent away. Simulated
+// annealing over choices (planner/joint_sequence.h); each is built, made to fit, and timed.
+//
+//     starts    nothing dropped; all but what crosses narrow places of the forward pass (finer and
+//               finer); values that are cheap for their size
+//     moves     keep what a run waits for; flip drops of neighbours; give a stretch the drops of a
+//               start; flip gaps; let repair choose again
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "planner/joint_eviction.h"
+#include "planner/joint_sequence.h"
+#include "planner/joint_timing.h"
+#include "planner/small_random.h"
+
+namespace stint {
+
+/// A choice and what came of it.
+struct JointState {
+  JointChoice choice{0};
+  JointSequence sequence{};
+  JointTimes times{};
+  std::vector<std::int32_t> units{};  // By run, without early fetches.
+  double score_ns = 0;                // Lower is better; kNoPlanScore and more: does not fit.
+  bool has_plan = false;
+};
+
+/// Drops of the starts, by item.
+std::vector<std::vector<std::uint8_t>> StartingDrops(const PagedProgram& program);
+
+class JointSearch {
+ public:
+  /// Keeps references to both; `patterns` are drops by item that moves may take over.
+  JointSearch(const PagedProgram& program, std::int32_t limit_units,
+              const std::vector<std::vector<std::uint8_t>>& patterns, std::uint64_t seed);
+
+  /// Evaluates a choice to begin with; goes on from it if it is better than what is there.
+  void Start(const JointChoice& choice);
+  /// Goes on from another search's best.
+  void Restart(const JointState& state);
+
+  /// Makes `count` moves. `heat` in [0, 1] says how much worse a plan may be to go on from.
+  void Run(std::int64_t count, double heat);
+
+  const JointState& best() const { return best_; }
+  /// Runs built so far: the work done.
+  std::int64_t run_count() const { return run_count_; }
+
+ private:
+  void Evaluate(const GapRules& rules, JointState& state);
+  void Move(JointState& state);
+  void KeepBeforeStall(JointState& state);
+  void FlipGaps(JointState& state);
+  void FlipDrops(JointState& state);
+  void TakePattern(JointState& state);
+  void SwapGaps(JointState& state);
+  void ForgetGaps(JointState& state);
+  std::size_t SomeCount();
+
+  const PagedProgram& program_;
+  const std::vector<std::vector<std::uint8_t>>& patterns_;
+  std::vector<std::size_t> candidates_{};  // Items worth dropping, by creator.
+  SequenceBuilder builder_;
+  GapChooser chooser_;
+  SmallRandom random_;
+  JointState current_{};
+  JointState next_{};
+  JointState best_{};
+  std::int64_t move_count_ = 0;
+  std::int64_t run_count_ = 0;
+};
+
+}  // namespace stint
