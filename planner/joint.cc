@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "ir/errors.h"
 #include "ir/units.h"
+#include "planner/arena.h"
 #include "planner/early_updates.h"
 #include "planner/joint_emit.h"
 #include "planner/joint_search.h"
@@ -35,8 +35,10 @@ constexpr int kMeetingCount = 48;
 constexpr int kFirstExchange = 16;
 // The chains take this part of the limits; the rest is for addresses. After the first part of it
 // they go on with so much less memory as addresses then take too much.
-constexpr double kSearchPart = 0.92;
+constexpr double kSearchPart = 0.85;
 constexpr double kBeforeAddresses = 0.5;
+// Of the limits: for a plan without copies, where there is one.
+constexpr double kWithoutCopiesPart = 0.2;
 // Persistent bytes are cut into so many shards.
 constexpr std::int64_t kShardCount = 800;
 constexpr std::int64_t kLeastShardBytes = std::int64_t{1} << 20;
@@ -109,7 +111,10 @@ class Limits {
  public:
   explicit Limits(const SolveOptions& options) : options_(options), begin_(Clock::now()) {}
 
-  /// How much of `stretch` is used; 1 and more: all of it.
+  /// How much of all that the chains may use is used; 1 and more: all of it.
+  double UsedPart(std::int64_t step_count) const { return UsedPart({}, step_count, 0); }
+
+  /// The same of `stretch`.
   double UsedPart(const Stretch& stretch, std::int64_t step_count, std::int64_t move_count) const {
     if (options_.stop != nullptr && options_.stop->load()) {
       return 1;
@@ -137,8 +142,14 @@ class Limits {
 /// The search for the plan of one phase.
 class PhaseSearch {
  public:
-  PhaseSearch(const PagedProgram& program, std::int64_t seed)
-      : program_(program), patterns_(StartingDrops(program)), seed_(seed) {}
+  /// `start` are drops by item to begin with, besides others; empty: none.
+  PhaseSearch(const PagedProgram& program, const std::vector<std::uint8_t>& start,
+              std::int64_t seed)
+      : program_(program), patterns_(StartingDrops(program)), seed_(seed) {
+    if (start.size() == program.items.size()) {
+      patterns_.push_back(start);
+    }
+  }
 
   void Start(std::int32_t limit_units) {
     for (std::size_t i = 0; i < kChainCount; ++i) {
@@ -193,10 +204,10 @@ class PhaseSearch {
   }
 
   /// Makes the best plan anew for less memory.
-  void Mend(std::int32_t limit_units) {
+  void Mend(std::int32_t limit_units, std::int64_t move_count) {
     JointSearch mending(program_, limit_units, patterns_, static_cast<std::uint64_t>(seed_));
     mending.Start(state_.choice);
-    mending.Run(kMendingMoveCount, 0);
+    mending.Run(move_count, 0);
     state_ = mending.best();
   }
 
@@ -233,7 +244,7 @@ class PhaseSearch {
   }
 
   const PagedProgram& program_;
-  const std::vector<std::vector<std::uint8_t>> patterns_;
+  std::vector<std::vector<std::uint8_t>> patterns_;
   const std::int64_t seed_;
   std::vector<std::unique_ptr<JointSearch>> chains_{};
   JointState state_{};                // The best so far.
@@ -264,6 +275,7 @@ class Joint {
       result_.status = SolveStatus::kInfeasible;
       return std::move(result_);
     }
+    TryWithoutCopies();
     Start();
     // A shard is needed as a whole: close to the least budget only small ones fit.
     for (const std::int64_t finer : {4, 16, 64}) {
@@ -273,7 +285,8 @@ class Joint {
       }
     }
     limit_units_ = LimitUnits();
-    Search(0, kBeforeAddresses);
+    const double begin = std::min(limits_.UsedPart(result_.step_count), kBeforeAddresses / 2);
+    Search(begin, kBeforeAddresses);
     if (HasPlan()) {
       TakeOff(Place().arena);
       for (const std::unique_ptr<PhaseSearch>& search : searches_) {
@@ -297,9 +310,68 @@ class Joint {
     }
   }
 
+  /// Weights may all fit: then a plan that only recomputes is one, and a start for others.
+  void TryWithoutCopies() {
+    SolveOptions options = options_;
+    options.on_progress = {};
+    options.time_limit_s *= kWithoutCopiesPart;
+    options.work_limit =
+        static_cast<std::int64_t>(static_cast<double>(options_.work_limit) * kWithoutCopiesPart) +
+        (options_.work_limit > 0 ? 1 : 0);
+    SolveResult found = MakeSearchSolver()->Solve(problem_, options);
+    result_.step_count += found.step_count;
+    if (!found.schedule) {
+      return;
+    }
+    if (programs_.size() == 1) {
+      start_ = DropsOf(*found.schedule);
+    }
+    Arena arena = PlaceInArena(problem_.profile, MakeProgram(problem_.profile, problem_.effects),
+                               *found.schedule);
+    if (arena.arena_bytes <= problem_.budget_bytes) {
+      result_.parts = {"search"};
+      result_.status = SolveStatus::kFeasible;
+      result_.duration_ns = found.duration_ns;
+      result_.peak_bytes = found.peak_bytes;
+      result_.schedule.emplace();
+      result_.schedule->phases = std::move(found.schedule->phases);
+      SchedulePlaces& places = result_.schedule->places.emplace();
+      places.initial = std::move(arena.initial);
+      places.arena_bytes = arena.arena_bytes;
+    }
+  }
+
+  /// By item: whether it is away when the turn's op runs, although it is needed later.
+  std::vector<std::uint8_t> DropsOf(const Schedule& schedule) const {
+    const PagedProgram& program = programs_.front();
+    std::vector<bool> is_live(problem_.profile.buffers.size(), false);
+    for (const Instruction& instruction : schedule.phases.front().body) {
+      if (instruction.kind == InstructionKind::kFree) {
+        is_live[Index(*instruction.buffer)] = false;
+        continue;
+      }
+      if (instruction.op == program.ops[static_cast<std::size_t>(program.turn)].id) {
+        break;
+      }
+      for (const BufferId id : problem_.effects[Index(instruction.op)].creates) {
+        is_live[Index(id)] =
+            is_live[Index(id)] ||
+            !std::binary_search(instruction.discards.begin(), instruction.discards.end(), id);
+      }
+    }
+    std::vector<std::uint8_t> drops(program.items.size(), 0);
+    for (std::size_t i = 0; i < program.items.size(); ++i) {
+      drops[i] = CrossesTurn(program, program.items[i]) &&
+                         !is_live[Index(program.items[i].members.front())]
+                     ? 1
+                     : 0;
+    }
+    return drops;
+  }
+
   void Start() {
     for (const PagedProgram& program : programs_) {
-      searches_.push_back(std::make_unique<PhaseSearch>(program, options_.seed));
+      searches_.push_back(std::make_unique<PhaseSearch>(program, start_, options_.seed));
       searches_.back()->Start(LimitUnits());
     }
   }
@@ -360,7 +432,8 @@ class Joint {
       }
       TakeOff(placed.arena);
       for (const std::unique_ptr<PhaseSearch>& search : searches_) {
-        search->Mend(limit_units_);
+        // Late, a worse plan soon is better than a good one later.
+        search->Mend(limit_units_, round < kRoundLimit / 2 ? kMendingMoveCount : 0);
       }
     }
   }
@@ -381,17 +454,21 @@ class Joint {
   }
 
   void Offer(Placed placed) {
+    if (result_.schedule && result_.duration_ns <= placed.duration_ns) {
+      return;
+    }
     result_.parts = {"joint"};
     result_.status = SolveStatus::kFeasible;
     result_.duration_ns = placed.duration_ns;
     result_.peak_bytes = placed.arena.peak_bytes;
-    result_.schedule =
-        Schedule{.phases = PhasesOf(placed.schedule),
-                 .places = SchedulePlaces{.initial = std::move(placed.arena.initial),
-                                          .host = std::move(placed.schedule.host),
-                                          .shards = std::move(placed.schedule.shards),
-                                          .host_bytes = placed.schedule.host_bytes,
-                                          .arena_bytes = placed.arena.arena_bytes}};
+    result_.schedule.emplace();
+    result_.schedule->phases = PhasesOf(placed.schedule);
+    SchedulePlaces& places = result_.schedule->places.emplace();
+    places.initial = std::move(placed.arena.initial);
+    places.host = std::move(placed.schedule.host);
+    places.shards = std::move(placed.schedule.shards);
+    places.host_bytes = placed.schedule.host_bytes;
+    places.arena_bytes = placed.arena.arena_bytes;
   }
 
   const Problem& problem_;
@@ -399,6 +476,7 @@ class Joint {
   const Limits limits_;
   const Program order_;
   ShardTable table_{};
+  std::vector<std::uint8_t> start_{};                     // Drops of a plan without copies.
   std::vector<PagedProgram> programs_{};                  // By phase.
   std::vector<std::unique_ptr<PhaseSearch>> searches_{};  // By phase.
   std::int32_t limit_units_ = 0;                          // For the bytes live at once.

@@ -23,11 +23,6 @@ std::size_t At(std::int32_t index) { return static_cast<std::size_t>(index); }
 
 std::size_t ClassOf(const SequenceGap& gap) { return static_cast<std::size_t>(gap.kind); }
 
-/// Whether the time that a drop would free reaches over the turn.
-bool CrossesTurn(const PagedProgram& program, const JointItem& item) {
-  return item.can_drop && item.drop_after < program.turn && item.uses.back() >= program.turn;
-}
-
 }  // namespace
 
 JointSearch::JointSearch(const PagedProgram& program, std::int32_t limit_units,

@@ -22,10 +22,6 @@ constexpr double kCheapNsPerByte[] = {1.0 / 500, 1.0 / 150};
 
 std::size_t At(std::int32_t index) { return static_cast<std::size_t>(index); }
 
-bool CrossesTurn(const PagedProgram& program, const JointItem& item) {
-  return item.can_drop && item.drop_after < program.turn && item.uses.back() >= program.turn;
-}
-
 /// By step before the turn: units that are made by then and read later, but before the turn.
 std::vector<std::int64_t> UnitsCrossing(const PagedProgram& program) {
   std::vector<std::int64_t> units(At(program.turn) + 1, 0);

@@ -78,6 +78,11 @@ struct PagedProgram {
   }
 };
 
+/// Whether a drop of `item` would free it while the turn's op runs.
+inline bool CrossesTurn(const PagedProgram& program, const JointItem& item) {
+  return item.can_drop && item.drop_after < program.turn && item.uses.back() >= program.turn;
+}
+
 struct JointRules {
   std::int64_t shard_bytes = std::int64_t{12} << 20;      // A shard is closed once it has so many.
   std::int64_t least_copy_bytes = std::int64_t{4} << 20;  // Of a value; smaller ones never move.
