@@ -12,6 +12,7 @@
 #include "ir/units.h"
 #include "planner/arena.h"
 #include "planner/early_updates.h"
+#include "planner/joint_bound.h"
 #include "planner/joint_emit.h"
 #include "planner/joint_search.h"
 #include "planner/paged_arena.h"
@@ -39,6 +40,8 @@ constexpr double kSearchPart = 0.85;
 constexpr double kBeforeAddresses = 0.5;
 // Of the limits: for a plan without copies, where there is one.
 constexpr double kWithoutCopiesPart = 0.2;
+// Of the time: for the bound.
+constexpr double kBoundPart = 0.25;
 // Persistent bytes are cut into so many shards.
 constexpr std::int64_t kShardCount = 800;
 constexpr std::int64_t kLeastShardBytes = std::int64_t{1} << 20;
@@ -276,6 +279,7 @@ class Joint {
       return std::move(result_);
     }
     TryWithoutCopies();
+    Prove();
     Start();
     // A shard is needed as a whole: close to the least budget only small ones fit.
     for (const std::int64_t finer : {4, 16, 64}) {
@@ -308,6 +312,18 @@ class Joint {
     for (std::size_t i = 0; i < problem_.profile.phases.size(); ++i) {
       programs_.push_back(MakePagedProgram(problem_, order_, rules, table_, i));
     }
+  }
+
+  /// What no plan with copies and early updates can beat.
+  void Prove() {
+    if (!programs_.front().is_cycle) {
+      return;
+    }
+    bound_ = ProveJointBound(problem_.profile, problem_.effects,
+                             {.updates = UpdateOrder::kAtOnce,
+                              .arena_bytes = problem_.budget_bytes,
+                              .time_limit_s = kBoundPart * options_.time_limit_s,
+                              .stop = options_.stop});
   }
 
   /// Weights may all fit: then a plan that only recomputes is one, and a start for others.
@@ -458,7 +474,13 @@ class Joint {
       return;
     }
     result_.parts = {"joint"};
-    result_.status = SolveStatus::kFeasible;
+    if (bound_.duration_ns > 0) {
+      result_.parts.insert(result_.parts.begin(), bound_.part);
+      result_.lower_bound_ns = bound_.duration_ns;
+      result_.certificate = bound_.certificate;
+    }
+    result_.status = placed.duration_ns == result_.lower_bound_ns ? SolveStatus::kOptimal
+                                                                  : SolveStatus::kFeasible;
     result_.duration_ns = placed.duration_ns;
     result_.peak_bytes = placed.arena.peak_bytes;
     result_.schedule.emplace();
@@ -479,6 +501,7 @@ class Joint {
   std::vector<std::uint8_t> start_{};                     // Drops of a plan without copies.
   std::vector<PagedProgram> programs_{};                  // By phase.
   std::vector<std::unique_ptr<PhaseSearch>> searches_{};  // By phase.
+  JointBound bound_{};                                    // Empty if none is known.
   std::int32_t limit_units_ = 0;                          // For the bytes live at once.
   SolveResult result_{};
 };
