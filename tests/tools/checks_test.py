@@ -1,6 +1,7 @@
 """The checks of tools/ find what they are there to find."""
 
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -43,10 +44,16 @@ class ChecksTest(unittest.TestCase):
         self.write("ir/x.cc", "\n" * 601)
         self.assertEqual(self.complaints("check_lengths.py"), "ir/x.cc: 601 lines, more than 600")
 
-    def test_lengths_refuse_41_files_with_libtorch(self):
-        for number in range(41):
+    def test_lengths_refuse_one_file_with_libtorch_too_many(self):
+        limit = int(re.search(r"^MAX_TORCH_FILES = (\d+)", (TOOLS / "check_lengths.py").read_text(),
+                              re.MULTILINE)[1])
+        for number in range(limit):
             self.write(f"models/x{number}.cc", "#include <ATen/ATen.h>\n")
-        self.assertIn("41 files include LibTorch, more than 40", self.complaints("check_lengths.py"))
+        self.assertEqual(self.complaints("check_lengths.py"), "")
+        self.write("models/y.cc", '#include "models/y.h"\n')
+        self.write("models/y.h", "#include <ATen/ATen.h>\n")
+        self.assertIn(f"{limit + 1} files include LibTorch, more than {limit}",
+                      self.complaints("check_lengths.py"))
 
     def test_lengths_refuse_folders_of_one_machine(self):
         self.write("docs/x.md", "see\n" + "/".join(["", "root", "notes"]))
