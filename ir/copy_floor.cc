@@ -71,6 +71,7 @@ std::int64_t CopyFloor::SharedNs(CopyWay way, std::int64_t size_bytes) const {
 CopyFloor::Slope CopyFloor::LeastSlope(CopyWay way) const {
   // A time that is linear between two sizes is above the line through 0 if it is at both.
   std::vector<std::int64_t> sizes_bytes{};
+  sizes_bytes.reserve(device_.copy_times.size() + 1);
   for (const CopyTime& time : device_.copy_times) sizes_bytes.push_back(time.size_bytes);
   if (largest_copy_bytes_ > 0) {
     std::erase_if(sizes_bytes, [&](std::int64_t each) { return each > largest_copy_bytes_; });
