@@ -142,6 +142,10 @@ void AddProfileCommand(CLI::App& app, ExitCode& exit_code) {
                    "cpu, flash, cudnn, efficient or math (default: the fastest of the device)")
       ->type_name("NAME");
   command
+      ->add_option("--prediction", workload.prediction,
+                   "epsilon or v_prediction (default: what the model was trained for)")
+      ->type_name("NAME");
+  command
       ->add_option("--lora-rank", workload.lora_rank,
                    fmt::format("Of the adapters of train-lora (default: {})", kDefaultLoraRank))
       ->type_name("N")

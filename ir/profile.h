@@ -134,6 +134,8 @@ struct Workload {
   std::string task{};                   // "train", "train-lora", "denoise".
   std::string dtype{};                  // Of weights and activations: "float32", "bfloat16".
   std::string attention{};              // "flash", "cudnn", "efficient", "math", "cpu".
+  std::string prediction{};             // Of the UNet: "v_prediction"; "epsilon" (the noise) or
+                                        // empty.
   std::int64_t batch_count = 0;         // Samples in one micro-step.
   std::int64_t height_px = 0;           // Of the image; the latent has an eighth.
   std::int64_t width_px = 0;            //

@@ -115,6 +115,7 @@ void Describe(Io& io, typename Io::template Noun<Workload>& workload) {
   io.Field("task", workload.task);
   io.Field("dtype", workload.dtype);
   io.Field("attention", workload.attention);
+  io.Optional("prediction", workload.prediction);
   io.Field("batch_count", workload.batch_count);
   io.Field("height_px", workload.height_px);
   io.Field("width_px", workload.width_px);

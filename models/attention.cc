@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "ir/errors.h"
@@ -29,32 +30,45 @@ at::Tensor SplitHeads(const at::Tensor& tensor, std::int64_t head_count) {
 }
 
 /// [batch, heads, count, head size] each -> the same.
+at::Tensor AttendByMath(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                        const AttentionShape& shape) {
+  const at::ScalarType dtype = shape.has_float32_scores ? at::kFloat : query.scalar_type();
+  const double scale = 1 / std::sqrt(static_cast<double>(query.size(3)));
+  at::Tensor scores = at::matmul(at::mul(query.to(dtype), scale), key.to(dtype).transpose(2, 3));
+  if (shape.is_causal) {
+    const at::Tensor lowest = at::full({query.size(2), key.size(2)},
+                                       -std::numeric_limits<double>::infinity(), scores.options());
+    scores = at::add(scores, at::triu(lowest, 1));
+  }
+  return at::matmul(at::softmax(scores, -1).to(value.scalar_type()), value);
+}
+
+/// [batch, heads, count, head size] each -> the same.
 at::Tensor AttendByHeads(AttentionKind kind, const at::Tensor& query, const at::Tensor& key,
-                         const at::Tensor& value) {
+                         const at::Tensor& value, const AttentionShape& shape) {
+  constexpr double kNoDropout = 0;
   // Two of the kernels compute what only backward needs when told so.
   const bool is_trained = at::GradMode::is_enabled() &&
                           (query.requires_grad() || key.requires_grad() || value.requires_grad());
   switch (kind) {
     case AttentionKind::kFlash:
-      return std::get<0>(at::_scaled_dot_product_flash_attention(query, key, value));
+      return std::get<0>(
+          at::_scaled_dot_product_flash_attention(query, key, value, kNoDropout, shape.is_causal));
     case AttentionKind::kCudnn:
       if (is_trained && at::globalContext().deterministicAlgorithms()) {
         // cuDNN's backward is not: the deterministic twin of a training step has another kernel.
-        return AttendByHeads(AttentionKind::kFlash, query, key, value);
+        return AttendByHeads(AttentionKind::kFlash, query, key, value, shape);
       }
-      return std::get<0>(
-          at::_scaled_dot_product_cudnn_attention(query, key, value, std::nullopt, is_trained));
+      return std::get<0>(at::_scaled_dot_product_cudnn_attention(
+          query, key, value, std::nullopt, is_trained, kNoDropout, shape.is_causal));
     case AttentionKind::kEfficient:
-      return std::get<0>(
-          at::_scaled_dot_product_efficient_attention(query, key, value, std::nullopt, is_trained));
+      return std::get<0>(at::_scaled_dot_product_efficient_attention(
+          query, key, value, std::nullopt, is_trained, kNoDropout, shape.is_causal));
     case AttentionKind::kCpu:
-      return std::get<0>(at::_scaled_dot_product_flash_attention_for_cpu(query, key, value));
-    case AttentionKind::kMath: {
-      const double scale = 1 / std::sqrt(static_cast<double>(query.size(3)));
-      at::Tensor scores = at::matmul(at::mul(query, scale), key.transpose(2, 3));
-      scores = at::softmax(scores, -1);
-      return at::matmul(scores, value);
-    }
+      return std::get<0>(at::_scaled_dot_product_flash_attention_for_cpu(
+          query, key, value, kNoDropout, shape.is_causal));
+    case AttentionKind::kMath:
+      return AttendByMath(query, key, value, shape);
   }
   Check(false, "every kind of attention is handled");
   return {};
@@ -99,10 +113,10 @@ void CheckAttention(AttentionKind kind, torch::Device device, torch::ScalarType 
 }
 
 torch::Tensor Attend(AttentionKind kind, const torch::Tensor& query, const torch::Tensor& key,
-                     const torch::Tensor& value, std::int64_t head_count) {
+                     const torch::Tensor& value, const AttentionShape& shape) {
   const at::Tensor attended =
-      AttendByHeads(kind, SplitHeads(query, head_count), SplitHeads(key, head_count),
-                    SplitHeads(value, head_count));
+      AttendByHeads(kind, SplitHeads(query, shape.head_count), SplitHeads(key, shape.head_count),
+                    SplitHeads(value, shape.head_count), shape);
   return attended.transpose(1, 2).reshape({query.size(0), query.size(1), query.size(2)});
 }
 

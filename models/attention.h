@@ -30,10 +30,17 @@ AttentionKind FastestAttention(torch::Device device, torch::ScalarType dtype);
 /// @throws InputError naming `--attention` if `device` has no such kernel for `dtype`.
 void CheckAttention(AttentionKind kind, torch::Device device, torch::ScalarType dtype);
 
-/// softmax(query * key^T / sqrt(head size)) * value, without a mask.
+struct AttentionShape {
+  std::int64_t head_count = 1;
+  bool is_causal = false;           // Queries see no later keys; as many queries as keys.
+  bool has_float32_scores = false;  // Of kMath, which else has them in the dtype of its arguments;
+                                    // the other kernels always have them.
+};
+
+/// softmax(query * key^T / sqrt(head size)) * value.
 /// query [batch, query_count, channels], key and value [batch, key_count, channels]
 /// -> [batch, query_count, channels]; heads lie side by side in the channels.
 torch::Tensor Attend(AttentionKind kind, const torch::Tensor& query, const torch::Tensor& key,
-                     const torch::Tensor& value, std::int64_t head_count);
+                     const torch::Tensor& value, const AttentionShape& shape);
 
 }  // namespace stint

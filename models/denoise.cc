@@ -45,17 +45,17 @@ void RunDenoise(ProgramHost& host, const Workload& workload, const UnetConfig& c
   };
   const at::Tensor latents = input("latents", LatentSizes(workload, config), at::kFloat);
   const at::Tensor timestep = input("timestep", {1}, at::kLong);
-  const at::Tensor text_states =
-      input("text_states", {unet_batch_count, kTextTokenCount, config.cross_attention_size}, dtype);
+  const UnetInputs conditions = DeclareConditions(host, workload, config, unet_batch_count);
   const at::Tensor latent_scale = input("latent_scale", {}, at::kFloat);
   const at::Tensor noise_scale = input("noise_scale", {}, at::kFloat);
 
   const FindWeight find_weight = [&](const std::string& name) { return weights.at(name); };
   host.Phase("denoise", 1, [&] {
     const at::NoGradGuard no_grad;
-    at::Tensor predicted = at::cat({latents, latents}, 0).to(dtype);
-    predicted = RunUnet(config, options, find_weight, predicted,
-                        timestep.expand({unet_batch_count}), text_states);
+    UnetInputs inputs = conditions;
+    inputs.latents = at::cat({latents, latents}, 0).to(dtype);
+    inputs.timesteps = timestep.expand({unet_batch_count});
+    const at::Tensor predicted = RunUnet(config, options, find_weight, inputs);
     host.Mark(Sample(predicted, latents, latent_scale, noise_scale), "latents",
               BufferRole::kOutput);
   });

@@ -13,7 +13,7 @@ namespace stint {
 ///     every UNet weight by diffusers' name
 ///     latents       float32 [b, channels, h, w]
 ///     timestep      int64 [1]
-///     text_states   [2 b, 77, cross attention size]: without the prompt, then with it
+///     text_states, [pooled_text, time_ids]   of 2 b samples: without the prompt, then with it
 ///     latent_scale, noise_scale   float32 []: the sampler's step, see DdimStep
 /// Result: "latents" again, a new buffer: what the next step starts from.
 /// @throws InputError if the host's device does not have the workload's attention.

@@ -63,6 +63,9 @@ void FillInput(const Buffer& buffer, std::uint64_t seed, const at::Tensor& value
     value.fill_(ChooseStep(seed).latent_scale);
   } else if (buffer.name == "noise_scale") {
     value.fill_(ChooseStep(seed).noise_scale);
+  } else if (buffer.name == "time_ids") {
+    // A whole picture of 1024 x 1024: original height and width, no crop, the same as target.
+    value.fill_(1024).slice(1, 2, 4).zero_();
   } else if (value.is_floating_point()) {
     FillBell(key, 1, value);  // Latents, noise, text states.
   } else {

@@ -16,7 +16,7 @@ torch::Tensor AlphasCumprod() {
   return at::cumprod(at::rsub(betas, 1), 0);
 }
 
-DdimStep MakeDdimStep(std::int64_t index, std::int64_t step_count) {
+DdimStep MakeDdimStep(std::int64_t index, std::int64_t step_count, Prediction prediction) {
   Check(0 <= index && index < step_count && step_count < kTimestepCount, "a step of the schedule");
   const std::int64_t stride = kTimestepCount / step_count;
   const std::int64_t timestep = (step_count - 1 - index) * stride + 1;
@@ -25,6 +25,15 @@ DdimStep MakeDdimStep(std::int64_t index, std::int64_t step_count) {
   const std::int64_t next_timestep = std::max<std::int64_t>(timestep - stride, 0);
   const double alpha = alphas[timestep].item<float>();
   const double next_alpha = alphas[next_timestep].item<float>();
+  if (prediction == Prediction::kVelocity) {
+    // signal = sqrt(a) * latent - sqrt(1 - a) * v, noise = sqrt(1 - a) * latent + sqrt(a) * v
+    const double ab = std::sqrt(alpha * next_alpha);
+    const double noises = std::sqrt((1 - alpha) * (1 - next_alpha));
+    return {
+        .timestep = timestep,
+        .latent_scale = ab + noises,
+        .noise_scale = std::sqrt((1 - next_alpha) * alpha) - std::sqrt(next_alpha * (1 - alpha))};
+  }
   // next = sqrt(b) * (latent - sqrt(1 - a) * noise) / sqrt(a) + sqrt(1 - b) * noise
   const double latent_scale = std::sqrt(next_alpha / alpha);
   return {.timestep = timestep,

@@ -10,11 +10,17 @@ namespace stint {
 
 inline constexpr std::int64_t kTimestepCount = 1000;
 
+/// What a UNet was trained to predict of latent = sqrt(a) * signal + sqrt(1 - a) * noise.
+enum class Prediction : std::uint8_t {
+  kNoise,     // The noise: "epsilon".
+  kVelocity,  // sqrt(a) * noise - sqrt(1 - a) * signal: "v_prediction".
+};
+
 /// Share of the signal's variance at each timestep: float32 [kTimestepCount], from 0.9991 down to
 /// 0.0047. A latent at timestep t is sqrt(a[t]) * signal + sqrt(1 - a[t]) * noise.
 torch::Tensor AlphasCumprod();
 
-/// One step of DDIM without added noise: next = latent_scale * latent + noise_scale * noise.
+/// One step of DDIM without added noise: next = latent_scale * latent + noise_scale * predicted.
 struct DdimStep {
   std::int64_t timestep = 0;
   double latent_scale = 1;
@@ -23,6 +29,7 @@ struct DdimStep {
 
 /// Step `index` of `step_count`, as SD1.5 samples: leading spacing with offset 1, so 50 steps are
 /// at timesteps 981, 961, ..., 1.
-DdimStep MakeDdimStep(std::int64_t index, std::int64_t step_count);
+DdimStep MakeDdimStep(std::int64_t index, std::int64_t step_count,
+                      Prediction prediction = Prediction::kNoise);
 
 }  // namespace stint

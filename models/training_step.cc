@@ -55,7 +55,7 @@ struct Inputs {
   at::Tensor latents{};
   at::Tensor noise{};
   at::Tensor timesteps{};
-  at::Tensor text_states{};
+  UnetInputs conditions{};
   at::Tensor alphas_cumprod{};
 };
 
@@ -69,18 +69,17 @@ Inputs DeclareInputs(ProgramHost& host, const Workload& workload, const UnetConf
       .latents = input("latents", latent_sizes, at::kFloat),
       .noise = input("noise", latent_sizes, at::kFloat),
       .timesteps = input("timesteps", {workload.batch_count}, at::kLong),
-      .text_states =
-          input("text_states", {workload.batch_count, kTextTokenCount, config.cross_attention_size},
-                ScalarTypeOf(workload)),
+      .conditions = DeclareConditions(host, workload, config, workload.batch_count),
       .alphas_cumprod =
           host.Persistent("alphas_cumprod", BufferRole::kConstant, {kTimestepCount}, at::kFloat),
   };
 }
 
-/// The mean squared error of the predicted noise, in float32 whatever the UNet's dtype.
-at::Tensor Loss(const Inputs& inputs, at::ScalarType dtype,
+/// The mean squared error of what was predicted, in float32 whatever the UNet's dtype.
+at::Tensor Loss(const Inputs& inputs, at::ScalarType dtype, Prediction prediction,
                 const std::function<at::Tensor(const at::Tensor& noisy)>& run_unet) {
   at::Tensor noisy;
+  at::Tensor target = inputs.noise;
   {
     const ModuleScope module("add_noise");
     const at::Tensor alphas = at::index_select(inputs.alphas_cumprod, 0, inputs.timesteps);
@@ -88,10 +87,13 @@ at::Tensor Loss(const Inputs& inputs, at::ScalarType dtype,
     const at::Tensor noise_scale = at::sqrt(at::rsub(alphas, 1)).view({-1, 1, 1, 1});
     noisy = at::add(at::mul(latent_scale, inputs.latents), at::mul(noise_scale, inputs.noise));
     noisy = noisy.to(dtype);
+    if (prediction == Prediction::kVelocity) {
+      target = at::sub(at::mul(latent_scale, inputs.noise), at::mul(noise_scale, inputs.latents));
+    }
   }
   const at::Tensor predicted = run_unet(noisy);
   const ModuleScope module("loss");
-  return at::mse_loss(predicted.to(at::kFloat), inputs.noise);
+  return at::mse_loss(predicted.to(at::kFloat), target);
 }
 
 /// "conv_in.weight" -> "conv_in".
@@ -190,6 +192,7 @@ void RunTraining(ProgramHost& host, const Workload& workload, const UnetConfig& 
                                .has_adapters = workload.task == "train-lora",
                                .is_nhwc = workload.layout == "nhwc"};
   const at::ScalarType dtype = ScalarTypeOf(workload);
+  const Prediction prediction = PredictionOf(workload);
 
   std::unordered_map<std::string, at::Tensor> weights;
   const auto declare = [&](const WeightSpec& spec, BufferRole role, const char* suffix) {
@@ -223,10 +226,13 @@ void RunTraining(ProgramHost& host, const Workload& workload, const UnetConfig& 
 
   const FindWeight find_weight = [&](const std::string& name) { return weights.at(name); };
   const auto run_unet = [&](const at::Tensor& noisy) {
-    return RunUnet(config, options, find_weight, noisy, inputs.timesteps, inputs.text_states);
+    UnetInputs unet_inputs = inputs.conditions;
+    unet_inputs.latents = noisy;
+    unet_inputs.timesteps = inputs.timesteps;
+    return RunUnet(config, options, find_weight, unet_inputs);
   };
   const auto run_micro_step = [&](bool is_last) {
-    at::Tensor loss = Loss(inputs, dtype, run_unet);
+    at::Tensor loss = Loss(inputs, dtype, prediction, run_unet);
     if (workload.micro_step_count > 1) {
       const ModuleScope module("loss");
       loss = at::div(loss, static_cast<double>(workload.micro_step_count));

@@ -1,6 +1,5 @@
-// One optimizer step of noise-prediction training as a program: micro-steps that add up gradients,
-// then fused AdamW, one for each group of parameters whose gradients become final one after the
-// other.
+// One optimizer step of training as a program: micro-steps that add up gradients, then fused AdamW,
+// one for each group of parameters whose gradients become final one after the other.
 //
 // With clipping, a group's norm is taken as soon as its last gradient is final, and all updates
 // wait for the scale that follows from all norms. It stays on the device.
@@ -20,10 +19,14 @@ namespace stint {
 ///     k                  first x1, middle x(k-2), last x1
 ///
 /// Persistent buffers, b = batch, h and w of the latent:
-///     every UNet weight by diffusers' name, [<adapter>], "<trained>.exp_avg",
-///     "<trained>.exp_avg_sq" latents, noise   float32 [b, channels, h, w] timesteps        int64
-///     [b] text_states      [b, 77, cross attention size] learning_rate    float32 [] step float32
-///     []: one counter for all parameters alphas_cumprod   float32 [1000], constant
+///     every UNet weight by diffusers' name, and [<adapter>]
+///     "<trained>.exp_avg", "<trained>.exp_avg_sq"
+///     latents, noise                         float32 [b, channels, h, w]
+///     timesteps                              int64 [b]
+///     text_states, [pooled_text, time_ids]   of b samples
+///     learning_rate                          float32 []
+///     step                                   float32 []: one counter for all parameters
+///     alphas_cumprod                         float32 [1000], constant
 /// Results: loss, the mean over all micro-steps; the gradient of each trained parameter, clipped.
 /// Every micro-step reads the same inputs.
 /// @throws InputError if the host's device does not have the workload's attention.

@@ -4,34 +4,15 @@
 
 #include <torch/types.h>
 
-#include <cstdint>
-#include <functional>
-#include <string>
-#include <vector>
-
 #include "models/attention.h"
+#include "models/blocks.h"
 #include "models/unet_config.h"
+#include "models/weights.h"
 
 namespace stint {
 
-struct WeightSpec {
-  std::string name{};  // "down_blocks.0.resnets.0.conv1.weight".
-  std::vector<std::int64_t> sizes{};
-};
-
-/// All weights in the order in which the forward pass first uses them: gradients become final in
-/// the reverse order.
-std::vector<WeightSpec> UnetWeights(const UnetConfig& config);
-
-/// Low-rank adapters of to_q, to_k, to_v and to_out.0 of every attention, in the same order:
-/// "<module>.lora_A.weight" [rank, in] and "<module>.lora_B.weight" [out, rank].
-std::vector<WeightSpec> UnetAdapters(const UnetConfig& config, std::int64_t rank);
-
 /// How a weight lies in memory. 1x1 convolutions are matrix products on channels_last images.
 torch::MemoryFormat FormatOf(const WeightSpec& spec, bool is_nhwc);
-
-/// The weight of that name.
-using FindWeight = std::function<torch::Tensor(const std::string& name)>;
 
 struct UnetOptions {
   AttentionKind attention{};
@@ -40,11 +21,19 @@ struct UnetOptions {
                               // weights should be in FormatOf's format.
 };
 
-/// Predicts the noise in `latents`. Differentiable; opens a ModuleScope for each module.
-/// latents [batch, channels, height, width], timesteps int64 [batch],
-/// text_states [batch, token_count, cross attention size] -> like latents
+struct UnetInputs {
+  torch::Tensor latents{};      // [batch, channels, height, width].
+  torch::Tensor timesteps{};    // int64 [batch].
+  torch::Tensor text_states{};  // [batch, token_count, cross attention size].
+  // Models with addition, else undefined:
+  torch::Tensor pooled_text{};  // [batch, pooled text size].
+  torch::Tensor time_ids{};     // float32 [batch, kTimeIdCount].
+};
+
+/// Predicts the noise in the latents (or what else it was trained for). Differentiable; opens a
+/// ModuleScope for each module.
+/// -> like latents
 torch::Tensor RunUnet(const UnetConfig& config, const UnetOptions& options,
-                      const FindWeight& find_weight, const torch::Tensor& latents,
-                      const torch::Tensor& timesteps, const torch::Tensor& text_states);
+                      const FindWeight& find_weight, const UnetInputs& inputs);
 
 }  // namespace stint

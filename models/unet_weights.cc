@@ -1,40 +1,12 @@
 #include <fmt/format.h>
 
-#include "models/unet.h"
+#include "models/weight_list.h"
 
 namespace stint {
 namespace {
 
-/// Collects the weights of modules, in the order of the calls.
-class WeightList {
+class UnetWeightList : public WeightList {
  public:
-  void Convolution(const std::string& module, std::int64_t in_count, std::int64_t out_count,
-                   std::int64_t kernel) {
-    Add(module + ".weight", {out_count, in_count, kernel, kernel});
-    Add(module + ".bias", {out_count});
-  }
-
-  void Linear(const std::string& module, std::int64_t in_count, std::int64_t out_count,
-              bool has_bias = true) {
-    Add(module + ".weight", {out_count, in_count});
-    if (has_bias) Add(module + ".bias", {out_count});
-  }
-
-  void Norm(const std::string& module, std::int64_t count) {
-    Add(module + ".weight", {count});
-    Add(module + ".bias", {count});
-  }
-
-  void Resnet(const std::string& module, std::int64_t in_count, std::int64_t out_count,
-              std::int64_t time_size) {
-    Norm(module + ".norm1", in_count);
-    Convolution(module + ".conv1", in_count, out_count, 3);
-    Linear(module + ".time_emb_proj", time_size, out_count);
-    Norm(module + ".norm2", out_count);
-    Convolution(module + ".conv2", out_count, out_count, 3);
-    if (in_count != out_count) Convolution(module + ".conv_shortcut", in_count, out_count, 1);
-  }
-
   void Attention(const std::string& module, std::int64_t count, std::int64_t source_count) {
     Linear(module + ".to_q", count, count, false);
     Linear(module + ".to_k", source_count, count, false);
@@ -65,25 +37,21 @@ class WeightList {
     }
     projection(module + ".proj_out");
   }
-
-  std::vector<WeightSpec> Take() { return std::move(weights_); }
-
- private:
-  void Add(std::string name, std::vector<std::int64_t> sizes) {
-    weights_.push_back({.name = std::move(name), .sizes = std::move(sizes)});
-  }
-
-  std::vector<WeightSpec> weights_;
 };
 
 }  // namespace
 
 std::vector<WeightSpec> UnetWeights(const UnetConfig& config) {
-  WeightList list;
+  UnetWeightList list;
   const std::int64_t first_count = config.down_blocks.front().channel_count;
   const std::int64_t time_size = config.TimeEmbeddingSize();
   list.Linear("time_embedding.linear_1", first_count, time_size);
   list.Linear("time_embedding.linear_2", time_size, time_size);
+  if (config.HasAddition()) {
+    list.Linear("add_embedding.linear_1",
+                config.pooled_text_size + kTimeIdCount * config.time_id_embedding_size, time_size);
+    list.Linear("add_embedding.linear_2", time_size, time_size);
+  }
   list.Convolution("conv_in", config.in_channel_count, first_count, 3);
 
   std::int64_t count = first_count;
@@ -124,11 +92,6 @@ std::vector<WeightSpec> UnetWeights(const UnetConfig& config) {
   return list.Take();
 }
 
-torch::MemoryFormat FormatOf(const WeightSpec& spec, bool is_nhwc) {
-  const bool is_image = spec.sizes.size() == 4 && spec.sizes[2] * spec.sizes[3] > 1;
-  return is_nhwc && is_image ? torch::MemoryFormat::ChannelsLast : torch::MemoryFormat::Contiguous;
-}
-
 std::vector<WeightSpec> UnetAdapters(const UnetConfig& config, std::int64_t rank) {
   std::vector<WeightSpec> adapters;
   for (const WeightSpec& weight : UnetWeights(config)) {
@@ -141,6 +104,16 @@ std::vector<WeightSpec> UnetAdapters(const UnetConfig& config, std::int64_t rank
     }
   }
   return adapters;
+}
+
+std::int64_t ParameterCount(const std::vector<WeightSpec>& weights) {
+  std::int64_t parameter_count = 0;
+  for (const WeightSpec& weight : weights) {
+    std::int64_t count = 1;
+    for (const std::int64_t size : weight.sizes) count *= size;
+    parameter_count += count;
+  }
+  return parameter_count;
 }
 
 }  // namespace stint

@@ -2,7 +2,9 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -66,6 +68,7 @@ void CheckWords(const Workload& workload, const UnetConfig& config) {
   }
   ScalarTypeOf(workload);
   AttentionKindFromName(workload.attention);
+  PredictionOf(workload);
   CheckRange("--batch", workload.batch_count, 1, kMaxBatch);
   const std::int64_t multiple_px = kPxPerLatent * config.LatentMultiple();
   CheckMultiple("--height", workload.height_px, multiple_px);
@@ -85,6 +88,13 @@ void CheckWords(const Workload& workload, const UnetConfig& config) {
   }
 }
 
+/// "sd15-unet, sd21-768-unet, ...".
+std::string KnownModels() {
+  std::vector<const char*> names;
+  for (const EmbeddedConfig& config : kEmbeddedConfigs) names.push_back(config.model);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
 }  // namespace
 
 torch::ScalarType ScalarTypeOf(const Workload& workload) {
@@ -96,6 +106,30 @@ torch::ScalarType ScalarTypeOf(const Workload& workload) {
   }
   throw InputError("--dtype",
                    fmt::format("is '{}', not float32, bfloat16 or float16", workload.dtype));
+}
+
+Prediction PredictionOf(const Workload& workload) {
+  if (workload.prediction.empty() || workload.prediction == "epsilon") return Prediction::kNoise;
+  if (workload.prediction == "v_prediction") return Prediction::kVelocity;
+  throw InputError("--prediction",
+                   fmt::format("is '{}', not epsilon or v_prediction", workload.prediction));
+}
+
+UnetInputs DeclareConditions(ProgramHost& host, const Workload& workload, const UnetConfig& config,
+                             std::int64_t sample_count) {
+  const at::ScalarType dtype = ScalarTypeOf(workload);
+  const auto input = [&](const char* name, const std::vector<std::int64_t>& sizes,
+                         at::ScalarType input_dtype) {
+    return host.Persistent(name, BufferRole::kInput, sizes, input_dtype);
+  };
+  UnetInputs inputs;
+  inputs.text_states =
+      input("text_states", {sample_count, kTextTokenCount, config.cross_attention_size}, dtype);
+  if (config.HasAddition()) {
+    inputs.pooled_text = input("pooled_text", {sample_count, config.pooled_text_size}, dtype);
+    inputs.time_ids = input("time_ids", {sample_count, kTimeIdCount}, at::kFloat);
+  }
+  return inputs;
 }
 
 AttentionKind AttentionOf(const Workload& workload, torch::Device device) {
@@ -112,17 +146,19 @@ std::vector<std::int64_t> LatentSizes(const Workload& workload, const UnetConfig
 Workload CompleteWorkload(Workload workload) {
   const std::string where = workload.model;
   if (workload.config_json.empty()) {
-    if (workload.model == "sd15-unet") {
-      workload.config_json = kSd15UnetConfig;
-    } else if (workload.model == "tiny-unet") {
-      workload.config_json = kTinyUnetConfig;
+    const auto known = std::ranges::find(kEmbeddedConfigs, workload.model, &EmbeddedConfig::model);
+    if (known != kEmbeddedConfigs.end()) {
+      workload.config_json = known->text;
+      if (workload.prediction.empty() && workload.model == "sd21-768-unet") {
+        workload.prediction = "v_prediction";
+      }
     } else if (workload.model.ends_with(".json")) {
       const std::filesystem::path path = workload.model;
       workload.config_json = ReadText(path);
       workload.model = path.filename();
     } else {
-      throw InputError("--model", fmt::format("is '{}', not sd15-unet, tiny-unet or a config.json",
-                                              workload.model));
+      throw InputError("--model", fmt::format("is '{}', not a config.json or one of {}",
+                                              workload.model, KnownModels()));
     }
   }
   const UnetConfig config = UnetConfigFromJson(workload.config_json, where);

@@ -13,8 +13,9 @@
 
 namespace stint {
 
-/// Completes a workload: `model` is "sd15-unet", "tiny-unet" or the path of a diffusers UNet
-/// config.json, whose text goes into config_json; checks that the numbers go together.
+/// Completes a workload: `model` is one of models/configs/ ("sd15-unet", "sdxl-unet") or the path
+/// of a diffusers UNet config.json, whose text goes into config_json; checks that the numbers go
+/// together.
 /// @throws InputError naming the flag or the place in config.json.
 Workload CompleteWorkload(Workload workload);
 
@@ -25,7 +26,7 @@ Workload CompleteWorkload(Workload workload);
 Workload ChooseKernels(Workload workload, torch::Device device);
 
 /// The program of a completed workload:
-///   train       noise-prediction loss, backward, fused AdamW for each parameter
+///   train       loss of the predicted noise or velocity, backward, fused AdamW for each parameter
 ///   train-lora  the same for low-rank adapters of the attention projections; other weights frozen
 ///   denoise     one UNet call of a denoising step with guidance, and the sampler's update
 /// @throws InputError if the workload is not complete or its device and attention do not go

@@ -1,5 +1,5 @@
 // Compares the programs with what diffusers computed from the same weights and inputs; run by
-// parity_unet.py, which makes them.
+// parity_unet.py, which makes them and names the model.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
@@ -25,6 +25,24 @@ std::string FileOf(const std::string& name) {
   return std::string(folder) + "/" + name + ".safetensors";
 }
 
+std::string ModelName() {
+  const char* const model = std::getenv("STINT_PARITY_MODEL");
+  Check(model != nullptr, "parity_unet.py runs this program");
+  return model;
+}
+
+/// SD2.1's stands for its 768-v variant.
+Workload WorkloadOf(const std::string& task) {
+  Workload workload = TinyWorkload(task, ModelName());
+  if (ModelName() == "tiny-sd21-unet") workload.prediction = "v_prediction";
+  return workload;
+}
+
+DdimStep Step() {
+  const bool is_velocity = WorkloadOf("denoise").prediction == "v_prediction";
+  return MakeDdimStep(25, 50, is_velocity ? Prediction::kVelocity : Prediction::kNoise);
+}
+
 /// All float32 tensors of a file.
 std::map<std::string, at::Tensor> ReadFloats(const std::string& name) {
   const SafetensorsFile file(FileOf(name));
@@ -43,7 +61,7 @@ EagerHost::Load LoadReference(const std::string& task) {
   const std::shared_ptr<ValueSource> weights = MakeWeightSource(FileOf("weights"), "--weights");
   const std::shared_ptr<ValueSource> inputs = MakeInputSource(FileOf(task + "_inputs"), "--inputs");
   return [weights, inputs](const Buffer& buffer, const at::Tensor& value) {
-    const DdimStep step = MakeDdimStep(25, 50);
+    const DdimStep step = Step();
     if (buffer.name == "latent_scale") {
       value.fill_(step.latent_scale);
     } else if (buffer.name == "noise_scale") {
@@ -89,14 +107,14 @@ struct TrainCase {
 class TrainParity : public testing::TestWithParam<TrainCase> {};
 
 TEST_P(TrainParity, LossAndEveryGradientEqualDiffusers) {
-  Workload workload = TinyWorkload("train");
+  Workload workload = WorkloadOf("train");
   workload.attention = GetParam().attention;
   workload.layout = GetParam().layout;
   EagerHost host(LoadReference("train"));
   host.Run(BuildProgram(workload));
 
   auto expected = ReadFloats("train_expected");
-  EXPECT_EQ(host.results().size(), 1 + 686U);
+  EXPECT_EQ(host.results().size(), 1 + (ModelName() == "tiny-sdxl-unet" ? 1680U : 686U));
   expected.erase("noisy");
   expected.erase("predicted");
   ASSERT_EQ(expected.size(), host.results().size());
@@ -108,18 +126,25 @@ TEST_P(TrainParity, LossAndEveryGradientEqualDiffusers) {
 }
 
 TEST_P(TrainParity, PredictedNoiseEqualsDiffusers) {
-  Workload workload = TinyWorkload("train");
+  Workload workload = WorkloadOf("train");
   const UnetConfig config = UnetConfigFromJson(workload.config_json, workload.model);
   const auto weights = ReadFloats("weights");
   const auto inputs = ReadFloats("train_inputs");
   const auto expected = ReadFloats("train_expected");
   EXPECT_EQ(weights.size(), UnetWeights(config).size());
+  UnetInputs unet_inputs;
+  unet_inputs.latents = expected.at("noisy");
+  unet_inputs.timesteps = at::arange(2, at::kLong).mul(974).add(3);
+  unet_inputs.text_states = inputs.at("text_states");
+  if (config.HasAddition()) {
+    unet_inputs.pooled_text = inputs.at("pooled_text");
+    unet_inputs.time_ids = inputs.at("time_ids");
+  }
   const at::Tensor predicted = RunUnet(
       config,
       {.attention = AttentionKindFromName(GetParam().attention),
        .is_nhwc = GetParam().layout == "nhwc"},
-      [&](const std::string& name) { return weights.at(name); }, expected.at("noisy"),
-      at::arange(2, at::kLong).mul(974).add(3), inputs.at("text_states"));
+      [&](const std::string& name) { return weights.at(name); }, unet_inputs);
   Comparison comparison;
   comparison.Add("predicted", predicted, expected.at("predicted"));
 }
@@ -131,8 +156,8 @@ INSTANTIATE_TEST_SUITE_P(AttentionAndLayout, TrainParity,
 
 TEST(DenoiseParity, DenoisedLatentsEqualDiffusers) {
   EagerHost host(LoadReference("denoise"));
-  host.Run(BuildProgram(TinyWorkload("denoise")));
-  EXPECT_EQ(host.persistent().at("timestep").item<std::int64_t>(), MakeDdimStep(25, 50).timestep);
+  host.Run(BuildProgram(WorkloadOf("denoise")));
+  EXPECT_EQ(host.persistent().at("timestep").item<std::int64_t>(), Step().timestep);
   Comparison comparison;
   comparison.Add("latents", host.results().at("latents"),
                  ReadFloats("denoise_expected").at("latents"));

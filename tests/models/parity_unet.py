@@ -1,7 +1,8 @@
 """Computes a training step and a denoising step with diffusers, and has Stint's C++ compared with them.
 
 Writes weights, inputs and expected results as .safetensors files into a temporary folder, then runs
-the test program, which finds the folder in STINT_PARITY_FOLDER.
+the test program, which finds the folder in STINT_PARITY_FOLDER and the model's name in
+STINT_PARITY_MODEL.
 """
 
 import argparse
@@ -32,19 +33,39 @@ def make_unet(config_path):
     return unet
 
 
-def train(unet):
-    """One step's inputs and results."""
+def conditions(unet, sample_count):
+    """What the UNet is told beside latents and timesteps."""
     text_size = unet.config.cross_attention_dim
-    inputs = {
+    inputs = {"text_states": torch.randn(sample_count, TOKEN_COUNT, text_size)}
+    if unet.config.addition_embed_type == "text_time":
+        pooled_size = (unet.config.projection_class_embeddings_input_dim
+                       - 6 * unet.config.addition_time_embed_dim)
+        inputs["pooled_text"] = torch.randn(sample_count, pooled_size)
+        inputs["time_ids"] = 1024 * torch.rand(sample_count, 6)
+    return inputs
+
+
+def predict(unet, latents, timesteps, inputs):
+    added = None
+    if "time_ids" in inputs:
+        added = {"text_embeds": inputs["pooled_text"], "time_ids": inputs["time_ids"]}
+    return unet(latents, timesteps, inputs["text_states"], added_cond_kwargs=added).sample
+
+
+def train(unet, prediction):
+    """One step's inputs and results."""
+    inputs = conditions(unet, LATENT_SIZES[0]) | {
         "latents": torch.randn(LATENT_SIZES),
         "noise": torch.randn(LATENT_SIZES),
         "timesteps": torch.tensor([3, 977]),
-        "text_states": torch.randn(LATENT_SIZES[0], TOKEN_COUNT, text_size),
     }
     scheduler = DDPMScheduler(**SCHEDULE)
     noisy = scheduler.add_noise(inputs["latents"], inputs["noise"], inputs["timesteps"])
-    predicted = unet(noisy, inputs["timesteps"], inputs["text_states"]).sample
-    loss = torch.nn.functional.mse_loss(predicted.float(), inputs["noise"].float())
+    target = inputs["noise"]
+    if prediction == "v_prediction":
+        target = scheduler.get_velocity(inputs["latents"], inputs["noise"], inputs["timesteps"])
+    predicted = predict(unet, noisy, inputs["timesteps"], inputs)
+    loss = torch.nn.functional.mse_loss(predicted.float(), target.float())
     loss.backward()
     expected = {"noisy": noisy, "predicted": predicted.detach(), "loss": loss.detach()}
     for name, parameter in unet.named_parameters():
@@ -52,30 +73,31 @@ def train(unet):
     return inputs, expected
 
 
-def denoise(unet):
+def denoise(unet, prediction):
     """The 26th of 50 steps: timestep 481."""
-    text_size = unet.config.cross_attention_dim
     scheduler = DDIMScheduler(
-        **SCHEDULE, clip_sample=False, set_alpha_to_one=False, steps_offset=1
+        **SCHEDULE, clip_sample=False, set_alpha_to_one=False, steps_offset=1,
+        prediction_type=prediction
     )
     scheduler.set_timesteps(50)
     timestep = scheduler.timesteps[25]
-    inputs = {
+    inputs = conditions(unet, 2 * LATENT_SIZES[0]) | {
         "latents": torch.randn(LATENT_SIZES),
         "timestep": timestep.reshape(1).clone(),
-        "text_states": torch.randn(2 * LATENT_SIZES[0], TOKEN_COUNT, text_size),
     }
     with torch.no_grad():
         doubled = torch.cat([inputs["latents"]] * 2)
-        without, with_prompt = unet(doubled, timestep, inputs["text_states"]).sample.chunk(2)
-        noise = without + GUIDANCE_SCALE * (with_prompt - without)
-        latents = scheduler.step(noise, timestep, inputs["latents"]).prev_sample
+        without, with_prompt = predict(unet, doubled, timestep, inputs).chunk(2)
+        guided = without + GUIDANCE_SCALE * (with_prompt - without)
+        latents = scheduler.step(guided, timestep, inputs["latents"]).prev_sample
     return inputs, {"latents": latents}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", required=True, help="the UNet's config.json")
+    parser.add_argument("--model", required=True, help="its name in Stint")
+    parser.add_argument("--prediction", default="epsilon", help="epsilon or v_prediction")
     parser.add_argument("--test", required=True, help="the test program")
     arguments = parser.parse_args()
     torch.manual_seed(0)
@@ -88,10 +110,11 @@ def main():
 
         save("weights", unet.state_dict())
         for task in (train, denoise):
-            inputs, expected = task(unet)
+            inputs, expected = task(unet, arguments.prediction)
             save(task.__name__ + "_inputs", inputs)
             save(task.__name__ + "_expected", expected)
-        environment = os.environ | {"STINT_PARITY_FOLDER": folder}
+        environment = os.environ | {"STINT_PARITY_FOLDER": folder,
+                                    "STINT_PARITY_MODEL": arguments.model}
         return subprocess.run([arguments.test], env=environment, check=False).returncode
 
 

@@ -10,8 +10,8 @@
 
 namespace stint {
 
-inline Workload TinyWorkload(const std::string& task) {
-  return CompleteWorkload({.model = "tiny-unet",
+inline Workload TinyWorkload(const std::string& task, const std::string& model = "tiny-unet") {
+  return CompleteWorkload({.model = model,
                            .task = task,
                            .dtype = "float32",
                            .attention = "cpu",

@@ -72,16 +72,38 @@ TEST(UnetConfigTest, ReadsHeadsLayersAndProjectionsByBlock) {
   EXPECT_TRUE(config.has_linear_projection);
 }
 
+TEST(UnetConfigTest, ReadsTheAdditionOfSdxl) {
+  json text = TinyConfig();
+  EXPECT_FALSE(UnetConfigFromJson(text.dump(), "sd15").HasAddition());
+  text["addition_embed_type"] = "text_time";
+  text["addition_time_embed_dim"] = 256;
+  text["projection_class_embeddings_input_dim"] = 2816;
+  const UnetConfig config = UnetConfigFromJson(text.dump(), "sdxl");
+  EXPECT_EQ(config.time_id_embedding_size, 256);
+  EXPECT_EQ(config.pooled_text_size, 1280);  // 2816 - 6 * 256
+  text["projection_class_embeddings_input_dim"] = 1536;
+  EXPECT_EQ(Refusal(text.dump()),
+            "unet/config.json:/projection_class_embeddings_input_dim: is 1536, which leaves no "
+            "room beside 6 numbers embedded in 256 each");
+}
+
+TEST(UnetConfigTest, TakesNullAsAbsent) {
+  EXPECT_EQ(RefusalWith("upcast_attention", nullptr), "accepted");
+  EXPECT_EQ(RefusalWith("cross_attention_dim", nullptr),
+            "unet/config.json:/cross_attention_dim: is missing");
+}
+
 TEST(UnetConfigTest, RefusesWhatIsNotAJsonObject) {
   EXPECT_EQ(Refusal("{\"in_channels\": 4"), "unet/config.json: is not JSON: byte 18 is wrong");
   EXPECT_EQ(Refusal("[]"), "unet/config.json: is not a JSON object");
 }
 
 TEST(UnetConfigTest, RefusesUnsupportedFeatures) {
-  EXPECT_EQ(RefusalWith("addition_embed_type", "text_time"),
-            "unet/config.json:/addition_embed_type: is \"text_time\"; Stint supports only null");
-  EXPECT_EQ(RefusalWith("upcast_attention", true),
-            "unet/config.json:/upcast_attention: is true; Stint supports only false");
+  EXPECT_EQ(RefusalWith("addition_embed_type", "image"),
+            "unet/config.json:/addition_embed_type: is \"image\"; Stint knows null and "
+            "\"text_time\"");
+  EXPECT_EQ(RefusalWith("class_embed_type", "timestep"),
+            "unet/config.json:/class_embed_type: is \"timestep\"; Stint supports only null");
 }
 
 TEST(UnetConfigTest, RefusesUnknownKeysButNotDiffusersNotes) {

@@ -26,12 +26,6 @@ UnetConfig ConfigOf(const std::string& model) {
   return UnetConfigFromJson(CompleteWorkload(workload).config_json, model);
 }
 
-std::int64_t CountOf(const std::vector<WeightSpec>& weights) {
-  std::int64_t count = 0;
-  for (const WeightSpec& weight : weights) count += c10::multiply_integers(weight.sizes);
-  return count;
-}
-
 std::map<std::string, at::Tensor> RandomWeights(const std::vector<WeightSpec>& specs,
                                                 at::ScalarType dtype) {
   std::map<std::string, at::Tensor> weights;
@@ -50,12 +44,23 @@ at::Tensor RandomTensor(const std::string& name, at::IntArrayRef sizes, at::Scal
   return value.to(dtype);
 }
 
-/// Runs the tiny UNet on fixed inputs of two 64x64 images.
-at::Tensor RunTiny(const UnetOptions& options, const FindWeight& find_weight,
-                   at::ScalarType dtype) {
-  return RunUnet(ConfigOf("tiny-unet"), options, find_weight,
-                 RandomTensor("latents", {2, 4, 8, 8}, dtype), at::arange(2, at::kLong).mul(700),
-                 RandomTensor("text_states", {2, 7, 32}, dtype));
+/// Fixed inputs of two 64x64 images.
+UnetInputs InputsFor(const UnetConfig& config, at::ScalarType dtype) {
+  UnetInputs inputs;
+  inputs.latents = RandomTensor("latents", {2, 4, 8, 8}, dtype);
+  inputs.timesteps = at::arange(2, at::kLong).mul(700);
+  inputs.text_states = RandomTensor("text_states", {2, 7, config.cross_attention_size}, dtype);
+  if (config.HasAddition()) {
+    inputs.pooled_text = RandomTensor("pooled_text", {2, config.pooled_text_size}, dtype);
+    inputs.time_ids = at::arange(2 * kTimeIdCount, at::kFloat).view({2, kTimeIdCount});
+  }
+  return inputs;
+}
+
+/// Runs the tiny UNet on fixed inputs.
+at::Tensor RunTiny(const UnetOptions& options, const FindWeight& find_weight, at::ScalarType dtype,
+                   const UnetConfig& config = ConfigOf("tiny-unet")) {
+  return RunUnet(config, options, find_weight, InputsFor(config, dtype));
 }
 
 class UnetTest : public testing::Test {
@@ -67,69 +72,88 @@ class UnetTest : public testing::Test {
 TEST_F(UnetTest, Sd15Has859520964ParametersIn686Tensors) {
   const auto weights = UnetWeights(ConfigOf("sd15-unet"));
   EXPECT_THAT(weights, SizeIs(686));
-  EXPECT_EQ(CountOf(weights), 859'520'964);
+  EXPECT_EQ(ParameterCount(weights), 859'520'964);
 }
 
-TEST_F(UnetTest, TinyHasTheSameTensorsAndFewParameters) {
-  const auto weights = UnetWeights(ConfigOf("tiny-unet"));
-  const auto sd15_weights = UnetWeights(ConfigOf("sd15-unet"));
-  ASSERT_EQ(weights.size(), sd15_weights.size());
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    EXPECT_EQ(weights[i].name, sd15_weights[i].name);
+TEST_F(UnetTest, Sd21Has865910724ParametersIn686Tensors) {
+  for (const std::string model : {"sd21-unet", "sd21-768-unet"}) {
+    const auto weights = UnetWeights(ConfigOf(model));
+    EXPECT_THAT(weights, SizeIs(686));
+    EXPECT_EQ(ParameterCount(weights), 865'910'724);
+    EXPECT_EQ(ConfigOf(model).has_upcast_attention, model == "sd21-768-unet");
   }
-  EXPECT_LT(CountOf(weights), 2'000'000);
+}
+
+TEST_F(UnetTest, SdxlHas2567463684ParametersIn1680Tensors) {
+  const auto weights = UnetWeights(ConfigOf("sdxl-unet"));
+  EXPECT_THAT(weights, SizeIs(1680));
+  EXPECT_EQ(ParameterCount(weights), 2'567'463'684);
+}
+
+TEST_F(UnetTest, TinyOnesHaveTheSameTensorsAndFewParameters) {
+  for (const auto& [tiny, real] : {std::pair{"tiny-unet", "sd15-unet"},
+                                   {"tiny-sd21-unet", "sd21-768-unet"},
+                                   {"tiny-sdxl-unet", "sdxl-unet"}}) {
+    const auto weights = UnetWeights(ConfigOf(tiny));
+    const auto real_weights = UnetWeights(ConfigOf(real));
+    ASSERT_EQ(weights.size(), real_weights.size());
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      EXPECT_EQ(weights[i].name, real_weights[i].name);
+      EXPECT_EQ(weights[i].sizes.size(), real_weights[i].sizes.size()) << weights[i].name;
+    }
+    EXPECT_LT(ParameterCount(weights), 4'000'000);
+  }
 }
 
 TEST_F(UnetTest, AdaptsFourProjectionsOfEachOf32Attentions) {
   const auto adapters = UnetAdapters(ConfigOf("sd15-unet"), 8);
   EXPECT_THAT(adapters, SizeIs(32 * 4 * 2));
-  EXPECT_EQ(CountOf(adapters), 1'594'368);  // As PEFT counts them at rank 8.
+  EXPECT_EQ(ParameterCount(adapters), 1'594'368);  // As PEFT counts them at rank 8.
+  // SDXL: transformer blocks 2 x (2 + 10) down, 10 in the middle, 3 x (10 + 2) up, two attentions
+  // in each.
+  EXPECT_THAT(UnetAdapters(ConfigOf("sdxl-unet"), 8), SizeIs(2 * 70 * 4 * 2));
 }
 
 TEST_F(UnetTest, UsesEveryWeightOnceAndInTheOrderOfTheList) {
-  const auto specs = UnetWeights(ConfigOf("tiny-unet"));
-  const auto weights = RandomWeights(specs, at::kFloat);
-  std::vector<std::string> used;
-  const FindWeight find = [&](const std::string& name) {
-    used.push_back(name);
-    return weights.at(name);
-  };
-  RunTiny({.attention = AttentionKind::kCpu}, find, at::kFloat);
+  for (const std::string model : {"tiny-unet", "tiny-sd21-unet", "tiny-sdxl-unet"}) {
+    const UnetConfig config = ConfigOf(model);
+    const auto specs = UnetWeights(config);
+    const auto weights = RandomWeights(specs, at::kFloat);
+    std::vector<std::string> used;
+    const FindWeight find = [&](const std::string& name) {
+      used.push_back(name);
+      return weights.at(name);
+    };
+    RunTiny({.attention = AttentionKind::kCpu}, find, at::kFloat, config);
 
-  ASSERT_EQ(used.size(), specs.size());
-  // The two arguments of one call may be looked up in any order: compare their modules.
-  for (std::size_t i = 0; i < specs.size(); ++i) {
-    EXPECT_EQ(used[i].substr(0, used[i].rfind('.')),
-              specs[i].name.substr(0, specs[i].name.rfind('.')));
+    ASSERT_EQ(used.size(), specs.size());
+    // The two arguments of one call may be looked up in any order: compare their modules.
+    for (std::size_t i = 0; i < specs.size(); ++i) {
+      EXPECT_EQ(used[i].substr(0, used[i].rfind('.')),
+                specs[i].name.substr(0, specs[i].name.rfind('.')));
+    }
+    EXPECT_THAT(std::set<std::string>(used.begin(), used.end()), SizeIs(specs.size()));
   }
-  EXPECT_THAT(std::set<std::string>(used.begin(), used.end()), SizeIs(specs.size()));
 }
 
-TEST_F(UnetTest, RunsWithLinearProjectionsAndSeveralTransformerBlocks) {
-  UnetConfig config = ConfigOf("tiny-unet");
-  config.has_linear_projection = true;
-  config.down_blocks[1].transformer_count = 3;
-  const auto specs = UnetWeights(config);
-  const auto weights = RandomWeights(specs, at::kFloat);
-  std::set<std::string> used;
-  const FindWeight find = [&](const std::string& name) {
-    used.insert(name);
-    return weights.at(name);
+TEST_F(UnetTest, UpcastAttentionHasScoresThatFloat16HasNot) {
+  // 8 products of 300 * 300, divided by sqrt(8): 254558, above float16's 65504.
+  const at::Tensor hidden = at::full({1, 4, 8}, 300, at::kHalf);
+  const auto attend = [&](bool has_float32_scores) {
+    return Attend(AttentionKind::kMath, hidden, hidden, hidden,
+                  {.has_float32_scores = has_float32_scores});
   };
-  const at::Tensor noise =
-      RunUnet(config, {.attention = AttentionKind::kCpu}, find,
-              RandomTensor("latents", {1, 4, 8, 16}, at::kFloat), at::zeros({1}, at::kLong),
-              RandomTensor("text_states", {1, 7, 32}, at::kFloat));
-  EXPECT_THAT(noise.sizes(), testing::ElementsAre(1, 4, 8, 16));
-  EXPECT_THAT(used, SizeIs(specs.size()));
+  EXPECT_TRUE(at::isnan(attend(false)).all().item<bool>());
+  EXPECT_EQ(attend(true).scalar_type(), at::kHalf);
+  EXPECT_EQ(MaxDifference(attend(true), hidden), 0);
 }
 
 TEST_F(UnetTest, GradientsAgreeWithDifferences) {
-  const auto specs = UnetWeights(ConfigOf("tiny-unet"));
-  auto weights = RandomWeights(specs, at::kDouble);
+  const UnetConfig config = ConfigOf("tiny-unet");
+  auto weights = RandomWeights(UnetWeights(config), at::kDouble);
   const FindWeight find = [&](const std::string& name) { return weights.at(name); };
   const auto loss = [&] {
-    return RunTiny({.attention = AttentionKind::kMath}, find, at::kDouble).square().mean();
+    return RunTiny({.attention = AttentionKind::kMath}, find, at::kDouble, config).square().mean();
   };
   for (auto& [name, weight] : weights) weight.set_requires_grad(true);
   loss().backward();
@@ -179,6 +203,21 @@ TEST_F(UnetTest, AdaptersActAsTheirProductAddedToTheWeight) {
   const double scale = merged.abs().max().item<double>();
   EXPECT_LT(MaxDifference(adapted, merged), 1e-4 * scale);
   EXPECT_GT(MaxDifference(adapted, plain), 1e-2 * scale);
+}
+
+TEST(AttentionTest, CausalQueriesSeeNoLaterKeys) {
+  const at::Tensor hidden = RandomTensor("hidden", {2, 5, 8}, at::kFloat);
+  at::Tensor changed = hidden.clone();
+  changed.slice(1, 3).fill_(7);
+  for (const AttentionKind kind : {AttentionKind::kCpu, AttentionKind::kMath}) {
+    const AttentionShape shape = {.head_count = 2, .is_causal = true};
+    const at::Tensor before = Attend(kind, hidden, hidden, hidden, shape);
+    const at::Tensor after = Attend(kind, changed, changed, changed, shape);
+    EXPECT_EQ(MaxDifference(before.slice(1, 0, 3), after.slice(1, 0, 3)), 0);
+    EXPECT_GT(MaxDifference(before.slice(1, 3), after.slice(1, 3)), 0.1);
+    // The first query sees its own key only.
+    EXPECT_LT(MaxDifference(before.slice(1, 0, 1), hidden.slice(1, 0, 1)), 1e-6);
+  }
 }
 
 TEST(AttentionTest, IsRefusedWhereItsKernelIsMissing) {

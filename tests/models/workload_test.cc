@@ -7,8 +7,11 @@
 #include <cmath>
 #include <fstream>
 #include <functional>
+#include <memory>
 #include <string>
 
+#include "dispatch/capture.h"
+#include "dispatch/device_runtime.h"
 #include "models/noise_schedule.h"
 #include "models/unet.h"
 #include "tests/models/tiny_unet.h"
@@ -83,7 +86,10 @@ TEST(CompleteWorkloadTest, NamesTheFlagThatIsWrong) {
               w.model = "sd3";
               w.config_json.clear();
             }),
-            "--model: is 'sd3', not sd15-unet, tiny-unet or a config.json");
+            "--model: is 'sd3', not a config.json or one of sd15-unet, sd21-768-unet, sd21-unet, "
+            "sdxl-unet, tiny-sd21-unet, tiny-sdxl-unet, tiny-unet");
+  EXPECT_EQ(refusal_with([](Workload& w) { w.prediction = "sample"; }),
+            "--prediction: is 'sample', not epsilon or v_prediction");
 }
 
 TEST(ChooseKernelsTest, FillsWhatIsEmptyAndNothingElse) {
@@ -285,6 +291,33 @@ TEST(TrainLoraTest, TrainsAdaptersAndNothingElse) {
   }
 }
 
+TEST(TrainTest, LearnsTheVelocityWhereTheModelPredictsIt) {
+  Workload workload = TinyWorkload("train");
+  const EagerHost noise = RunTask(workload);
+  workload.prediction = "v_prediction";
+  const EagerHost velocity = RunTask(workload);
+  EXPECT_NE(noise.results().at("loss").item<double>(),
+            velocity.results().at("loss").item<double>());
+  EXPECT_EQ(TinyWorkload("train", "sd21-768-unet").prediction, "v_prediction");
+  EXPECT_EQ(TinyWorkload("train", "sd21-unet").prediction, "");
+}
+
+// Weights, moments and gradients of this step are 41 GB; its capture holds its largest op.
+TEST(TrainTest, SdxlIsCapturedAtItsRealSize) {
+  const std::unique_ptr<DeviceRuntime> runtime = MakeDeviceRuntime("cpu");
+  Workload workload = TinyWorkload("train", "sdxl-unet");
+  workload.batch_count = 1;
+  const Profile profile = CaptureProgram(BuildProgram(workload), *runtime, {});
+  std::int64_t weight_bytes = 0;
+  std::int64_t gradient_count = 0;
+  for (const Buffer& buffer : profile.buffers) {
+    if (buffer.role == BufferRole::kWeight) weight_bytes += buffer.size_bytes;
+    if (buffer.role == BufferRole::kGradient) ++gradient_count;
+  }
+  EXPECT_EQ(weight_bytes, 4 * 2'567'463'684);
+  EXPECT_EQ(gradient_count, 1680);
+}
+
 TEST(DenoiseTest, GuidesAndSteps) {
   const Workload workload = TinyWorkload("denoise");
   const EagerHost host = RunTask(workload);
@@ -297,10 +330,11 @@ TEST(DenoiseTest, GuidesAndSteps) {
   const UnetConfig config = UnetConfigFromJson(workload.config_json, "tiny");
   const at::Tensor timesteps = persistent.at("timestep").expand({2});
   const auto predict = [&](std::int64_t begin) {
-    return RunUnet(
-        config, {.attention = AttentionKind::kCpu},
-        [&](const std::string& name) { return persistent.at(name); }, persistent.at("latents"),
-        timesteps, persistent.at("text_states").slice(0, begin, begin + 2));
+    return RunUnet(config, {.attention = AttentionKind::kCpu},
+                   [&](const std::string& name) { return persistent.at(name); },
+                   {.latents = persistent.at("latents"),
+                    .timesteps = timesteps,
+                    .text_states = persistent.at("text_states").slice(0, begin, begin + 2)});
   };
   const at::Tensor without = predict(0);
   const at::Tensor noise = without + (predict(2) - without) * 7.5;
