@@ -24,6 +24,7 @@ constexpr char kExamples[] = R"(Examples:
   stint profile --model sd15-unet --task train --batch 4 --dtype bfloat16 --device cuda:0 --output sd15.json.gz
   stint profile --model sd15-unet --task train-lora --height 256 --width 256 --output lora.json.gz
   stint profile --model tiny-unet --task denoise --height 64 --width 64 --output tiny.json
+  stint profile --model sdxl --task generate --steps 30 --height 1024 --width 1024 --dtype float16 --device cuda:0 --output sdxl.json.gz
   stint profile --model unet/config.json --task train --micro-steps 4 --output mine.json.gz
 
 Tensors hold no memory while a profile is taken: it needs the memory of the largest single op.)";
@@ -37,6 +38,7 @@ struct ProfileFlags {
                     .micro_step_count = 1,
                     .layout = ""};
   std::string update_group = "16MiB";
+  Sampling sampling{};
   std::string device = "cpu";
   bool is_deterministic = false;
   std::string output = "-";
@@ -51,10 +53,10 @@ Workload ReadWorkload(const ProfileFlags& flags) {
   if (workload.task == "train-lora" && workload.lora_rank == 0) {
     workload.lora_rank = kDefaultLoraRank;
   }
-  if (workload.task != "denoise") {
+  if (workload.task == "train" || workload.task == "train-lora") {
     workload.update_group_bytes = ParseBytes(flags.update_group, "--update-group");
   }
-  return CompleteWorkload(workload);
+  return CompleteWorkload(workload, flags.sampling);
 }
 
 void PrintSummary(const Profile& profile) {
@@ -117,11 +119,13 @@ void AddProfileCommand(CLI::App& app, ExitCode& exit_code) {
       app.add_subcommand("profile", "Record what one run of a model does, op by op");
   command->footer(kExamples);
   command
-      ->add_option("--model", workload.model,
-                   "sd15-unet, tiny-unet, or the config.json of a diffusers UNet")
+      ->add_option(
+          "--model", workload.model,
+          "sd15-unet, sd21-unet, sd21-768-unet, sdxl-unet, or the config.json of a diffusers "
+          "UNet; to generate: sd15, sd21, sd21-768, sdxl, or a diffusers folder")
       ->required()
       ->type_name("NAME|FILE");
-  command->add_option("--task", workload.task, "train, train-lora or denoise")
+  command->add_option("--task", workload.task, "train, train-lora, denoise or generate")
       ->type_name("NAME")
       ->capture_default_str();
   const auto count = [&](const char* name, std::int64_t& value, const char* help) {
@@ -145,6 +149,17 @@ void AddProfileCommand(CLI::App& app, ExitCode& exit_code) {
       ->add_option("--prediction", workload.prediction,
                    "epsilon or v_prediction (default: what the model was trained for)")
       ->type_name("NAME");
+  command
+      ->add_option(
+          "--sampler", flags->sampling.sampler,
+          "Of generate: ddim, euler, euler-karras, dpm++2m or dpm++2m-karras (default: the "
+          "model's own)")
+      ->type_name("NAME");
+  command
+      ->add_option("--steps", flags->sampling.step_count,
+                   "Denoising steps of generate (default: 30)")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber);
   command
       ->add_option("--lora-rank", workload.lora_rank,
                    fmt::format("Of the adapters of train-lora (default: {})", kDefaultLoraRank))

@@ -14,8 +14,10 @@
 
 #include "files/safetensors.h"
 #include "ir/errors.h"
+#include "models/generate.h"
 #include "models/noise_schedule.h"
 #include "models/random.h"
+#include "models/sampler.h"
 #include "models/workload.h"
 
 namespace stint {
@@ -23,6 +25,8 @@ namespace {
 
 constexpr double kLearningRate = 1e-5;
 constexpr std::int64_t kSamplerStepCount = 50;
+constexpr std::int64_t kClipTokenCount = 49408;
+constexpr double kGuidanceScale = 7.5;
 constexpr std::string_view kSeedPrefix = "seed:";
 constexpr std::string_view kAdapterA = ".lora_A.weight";
 constexpr std::string_view kAdapterB = ".lora_B.weight";
@@ -63,6 +67,15 @@ void FillInput(const Buffer& buffer, std::uint64_t seed, const at::Tensor& value
     value.fill_(ChooseStep(seed).latent_scale);
   } else if (buffer.name == "noise_scale") {
     value.fill_(ChooseStep(seed).noise_scale);
+  } else if (buffer.name == "token_ids" || buffer.name == "token_ids_2") {
+    FillIntegers(key, kClipTokenCount, value);
+  } else if (buffer.name == "sampler_steps") {
+    // DDIM's, whatever the sampler: numbers of a real run.
+    value.copy_(SamplerTable(MakeSamplerSchedule({}, value.size(0), AlphasCumprodValues())));
+  } else if (buffer.name == "initial_scale") {
+    value.fill_(1);
+  } else if (buffer.name == "guidance_scale") {
+    value.fill_(kGuidanceScale);
   } else if (buffer.name == "time_ids") {
     // A whole picture of 1024 x 1024: original height and width, no crop, the same as target.
     value.fill_(1024).slice(1, 2, 4).zero_();

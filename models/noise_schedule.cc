@@ -16,6 +16,12 @@ torch::Tensor AlphasCumprod() {
   return at::cumprod(at::rsub(betas, 1), 0);
 }
 
+std::vector<double> AlphasCumprodValues() {
+  const at::Tensor alphas = AlphasCumprod().to(at::kDouble);
+  const auto* const begin = alphas.const_data_ptr<double>();
+  return {begin, begin + alphas.numel()};
+}
+
 DdimStep MakeDdimStep(std::int64_t index, std::int64_t step_count, Prediction prediction) {
   Check(0 <= index && index < step_count && step_count < kTimestepCount, "a step of the schedule");
   const std::int64_t stride = kTimestepCount / step_count;

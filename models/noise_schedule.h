@@ -5,20 +5,19 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <vector>
+
+#include "models/prediction.h"
 
 namespace stint {
 
 inline constexpr std::int64_t kTimestepCount = 1000;
 
-/// What a UNet was trained to predict of latent = sqrt(a) * signal + sqrt(1 - a) * noise.
-enum class Prediction : std::uint8_t {
-  kNoise,     // The noise: "epsilon".
-  kVelocity,  // sqrt(a) * noise - sqrt(1 - a) * signal: "v_prediction".
-};
-
 /// Share of the signal's variance at each timestep: float32 [kTimestepCount], from 0.9991 down to
 /// 0.0047. A latent at timestep t is sqrt(a[t]) * signal + sqrt(1 - a[t]) * noise.
 torch::Tensor AlphasCumprod();
+/// The same as numbers.
+std::vector<double> AlphasCumprodValues();
 
 /// One step of DDIM without added noise: next = latent_scale * latent + noise_scale * predicted.
 struct DdimStep {

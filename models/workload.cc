@@ -2,18 +2,19 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "ir/errors.h"
 #include "ir/file.h"
 #include "models/denoise.h"
-#include "models/embedded_configs.h"
+#include "models/generate.h"
+#include "models/known_models.h"
+#include "models/pipeline_config.h"
 #include "models/training_step.h"
 #include "models/workload_details.h"
 
@@ -49,50 +50,97 @@ void CheckTraining(const Workload& workload) {
   }
 }
 
-void CheckDenoising(const Workload& workload) {
+/// What lacks a training step's parts.
+void CheckInference(const Workload& workload) {
   CheckRange("--micro-steps", workload.micro_step_count, 1, 1);
   CheckRange("--update-group", workload.update_group_bytes, 0, 0);
   if (workload.clip_norm != 0) throw InputError("--clip-norm", "is for training only");
 }
 
-/// Checks all but the configuration, which is parsed already.
-void CheckWords(const Workload& workload, const UnetConfig& config) {
-  if (workload.task != "train" && workload.task != "train-lora" && workload.task != "denoise") {
-    throw InputError("--task",
-                     fmt::format("is '{}', not train, train-lora or denoise", workload.task));
-  }
-  if (config.in_channel_count != config.out_channel_count) {
-    throw InputError(workload.model + ":/out_channels",
-                     fmt::format("is {}, but in_channels is {}: what goes in is not what comes out",
-                                 config.out_channel_count, config.in_channel_count));
+/// Checks all but the configuration, which is parsed already. `size_multiple_px`: of height and
+/// width.
+void CheckWords(const Workload& workload, std::int64_t size_multiple_px) {
+  const bool is_trained = workload.task == "train" || workload.task == "train-lora";
+  if (!is_trained && workload.task != "denoise" && workload.task != "generate") {
+    throw InputError("--task", fmt::format("is '{}', not train, train-lora, denoise or generate",
+                                           workload.task));
   }
   ScalarTypeOf(workload);
   AttentionKindFromName(workload.attention);
   PredictionOf(workload);
   CheckRange("--batch", workload.batch_count, 1, kMaxBatch);
-  const std::int64_t multiple_px = kPxPerLatent * config.LatentMultiple();
-  CheckMultiple("--height", workload.height_px, multiple_px);
-  CheckMultiple("--width", workload.width_px, multiple_px);
+  CheckMultiple("--height", workload.height_px, size_multiple_px);
+  CheckMultiple("--width", workload.width_px, size_multiple_px);
   if (workload.layout != "nchw" && workload.layout != "nhwc") {
     throw InputError("--layout", fmt::format("is '{}', not nchw or nhwc", workload.layout));
   }
-  if (workload.task == "denoise") {
-    CheckDenoising(workload);
-  } else {
+  if (is_trained) {
     CheckTraining(workload);
-  }
-  if (workload.task == "train-lora") {
-    CheckRange("--lora-rank", workload.lora_rank, 1, kMaxRank);
   } else {
-    CheckRange("--lora-rank", workload.lora_rank, 0, 0);
+    CheckInference(workload);
   }
+  const bool is_lora = workload.task == "train-lora";
+  CheckRange("--lora-rank", workload.lora_rank, is_lora ? 1 : 0, is_lora ? kMaxRank : 0);
 }
 
-/// "sd15-unet, sd21-768-unet, ...".
-std::string KnownModels() {
-  std::vector<const char*> names;
-  for (const EmbeddedConfig& config : kEmbeddedConfigs) names.push_back(config.model);
-  return fmt::format("{}", fmt::join(names, ", "));
+UnetConfig CheckedUnet(const Workload& workload, const std::string& where) {
+  UnetConfig config = UnetConfigFromJson(workload.config_json, where);
+  if (config.in_channel_count != config.out_channel_count) {
+    throw InputError(where + ":/out_channels",
+                     fmt::format("is {}, but in_channels is {}: what goes in is not what comes out",
+                                 config.out_channel_count, config.in_channel_count));
+  }
+  CheckWords(workload, kPxPerLatent * config.LatentMultiple());
+  return config;
+}
+
+PipelineConfig CheckedPipeline(const Workload& workload, const std::string& where) {
+  PipelineConfig config = PipelineConfigFromJson(workload.config_json, where);
+  if (config.vae.PxPerLatent() != kPxPerLatent) {
+    throw InputError(
+        where + ":/vae/block_out_channels",
+        fmt::format("makes latents of {} pixels, not {}", config.vae.PxPerLatent(), kPxPerLatent));
+  }
+  if (!workload.prediction.empty()) {
+    throw InputError("--prediction", "is for UNets by themselves: the scheduler says it here");
+  }
+  CheckWords(workload, kPxPerLatent * config.unet.LatentMultiple());
+  return config;
+}
+
+/// The configuration of the UNet that the workload names.
+std::string UnetText(Workload& workload) {
+  if (const std::optional<std::string> known = KnownUnet(workload.model)) {
+    if (workload.prediction.empty() && workload.model == "sd21-768-unet") {
+      workload.prediction = "v_prediction";
+    }
+    return *known;
+  }
+  if (!workload.model.ends_with(".json")) {
+    throw InputError("--model", fmt::format("is '{}', not a config.json or one of {}",
+                                            workload.model, KnownUnetNames()));
+  }
+  const std::filesystem::path path = workload.model;
+  workload.model = path.filename();
+  return ReadText(path);
+}
+
+/// The configuration of the whole model that the workload names, and how it is sampled.
+std::string PipelineText(Workload& workload, const Sampling& sampling) {
+  std::optional<std::string> text = KnownPipeline(workload.model);
+  if (!text) {
+    const std::filesystem::path folder = workload.model;
+    if (!std::filesystem::is_directory(folder)) {
+      throw InputError("--model", fmt::format("is '{}', not a diffusers folder or one of {}",
+                                              workload.model, KnownPipelineNames()));
+    }
+    text = ReadPipelineFolder(folder);
+    workload.model = std::filesystem::absolute(folder).lexically_normal().filename();
+  }
+  nlohmann::json parts = nlohmann::json::parse(*text);
+  if (!sampling.sampler.empty()) parts["sampler"] = sampling.sampler;
+  if (sampling.step_count != 0) parts["step_count"] = sampling.step_count;
+  return parts.dump();
 }
 
 }  // namespace
@@ -101,7 +149,7 @@ torch::ScalarType ScalarTypeOf(const Workload& workload) {
   if (workload.dtype == "float32") return at::kFloat;
   if (workload.dtype == "bfloat16") return at::kBFloat16;
   if (workload.dtype == "float16") {
-    if (workload.task == "denoise") return at::kHalf;
+    if (workload.task == "denoise" || workload.task == "generate") return at::kHalf;
     throw InputError("--dtype", "is 'float16', whose range is too small for gradients and moments");
   }
   throw InputError("--dtype",
@@ -109,10 +157,7 @@ torch::ScalarType ScalarTypeOf(const Workload& workload) {
 }
 
 Prediction PredictionOf(const Workload& workload) {
-  if (workload.prediction.empty() || workload.prediction == "epsilon") return Prediction::kNoise;
-  if (workload.prediction == "v_prediction") return Prediction::kVelocity;
-  throw InputError("--prediction",
-                   fmt::format("is '{}', not epsilon or v_prediction", workload.prediction));
+  return PredictionFromName(workload.prediction, "--prediction");
 }
 
 UnetInputs DeclareConditions(ProgramHost& host, const Workload& workload, const UnetConfig& config,
@@ -143,27 +188,24 @@ std::vector<std::int64_t> LatentSizes(const Workload& workload, const UnetConfig
           workload.width_px / kPxPerLatent};
 }
 
-Workload CompleteWorkload(Workload workload) {
+Workload CompleteWorkload(Workload workload, const Sampling& sampling) {
   const std::string where = workload.model;
-  if (workload.config_json.empty()) {
-    const auto known = std::ranges::find(kEmbeddedConfigs, workload.model, &EmbeddedConfig::model);
-    if (known != kEmbeddedConfigs.end()) {
-      workload.config_json = known->text;
-      if (workload.prediction.empty() && workload.model == "sd21-768-unet") {
-        workload.prediction = "v_prediction";
-      }
-    } else if (workload.model.ends_with(".json")) {
-      const std::filesystem::path path = workload.model;
-      workload.config_json = ReadText(path);
-      workload.model = path.filename();
-    } else {
-      throw InputError("--model", fmt::format("is '{}', not a config.json or one of {}",
-                                              workload.model, KnownModels()));
-    }
+  const bool is_whole = workload.task == "generate";
+  if (!is_whole && !sampling.sampler.empty()) {
+    throw InputError("--sampler", "is for --task generate only");
   }
-  const UnetConfig config = UnetConfigFromJson(workload.config_json, where);
+  if (!is_whole && sampling.step_count != 0) {
+    throw InputError("--steps", "is for --task generate only");
+  }
+  if (workload.config_json.empty()) {
+    workload.config_json = is_whole ? PipelineText(workload, sampling) : UnetText(workload);
+  }
+  if (is_whole) {
+    CheckedPipeline(workload, where);
+  } else {
+    CheckedUnet(workload, where);
+  }
   workload.config_json = nlohmann::json::parse(workload.config_json).dump();
-  CheckWords(workload, config);
   return workload;
 }
 
@@ -176,8 +218,12 @@ Workload ChooseKernels(Workload workload, torch::Device device) {
 }
 
 Program BuildProgram(const Workload& workload) {
-  UnetConfig config = UnetConfigFromJson(workload.config_json, workload.model);
-  CheckWords(workload, config);
+  if (workload.task == "generate") {
+    return [workload, config = CheckedPipeline(workload, workload.model)](ProgramHost& host) {
+      RunGenerate(host, workload, config);
+    };
+  }
+  UnetConfig config = CheckedUnet(workload, workload.model);
   if (workload.task == "denoise") {
     return [workload, config = std::move(config)](ProgramHost& host) {
       RunDenoise(host, workload, config);

@@ -13,11 +13,18 @@
 
 namespace stint {
 
+/// How pictures are generated: part of the configuration of a "generate" workload.
+struct Sampling {
+  std::string sampler{};        // "ddim", "euler", "dpm++2m", ...; empty: the model's own.
+  std::int64_t step_count = 0;  // 0: 30.
+};
+
 /// Completes a workload: `model` is one of models/configs/ ("sd15-unet", "sdxl-unet") or the path
-/// of a diffusers UNet config.json, whose text goes into config_json; checks that the numbers go
-/// together.
+/// of a diffusers UNet config.json, whose text goes into config_json. For "generate" it is a whole
+/// model ("sd15", "sdxl") or the path of a diffusers folder, and `sampling` goes there, too. Checks
+/// that the numbers go together.
 /// @throws InputError naming the flag or the place in config.json.
-Workload CompleteWorkload(Workload workload);
+Workload CompleteWorkload(Workload workload, const Sampling& sampling = {});
 
 /// Fills what is empty of `attention` and `layout` with what is fastest on `device`, which is in
 /// use: channels_last for half precision on a GPU, and there the attention that LibTorch ranks
@@ -28,6 +35,7 @@ Workload ChooseKernels(Workload workload, torch::Device device);
 /// The program of a completed workload:
 ///   train       loss of the predicted noise or velocity, backward, fused AdamW for each parameter
 ///   train-lora  the same for low-rank adapters of the attention projections; other weights frozen
+///   generate    from token ids to a picture: text encoders, N denoising steps, decoder
 ///   denoise     one UNet call of a denoising step with guidance, and the sampler's update
 /// @throws InputError if the workload is not complete or its device and attention do not go
 /// together.

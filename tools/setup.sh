@@ -66,7 +66,7 @@ install_wheels() {
   python=$(find_python)
   [[ -x .venv/bin/python ]] || "$python" -m venv .venv
   .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-    --requirement "$requirements" --constraint tools/constraints.txt
+    --requirement "$requirements" --constraint tools/constraints.txt "${@:3}"
   stamp "$requirements" tools/constraints.txt > "$stamp_file"
 }
 
@@ -94,6 +94,7 @@ if [[ -n ${STINT_SITE_PACKAGES:-} ]]; then
   borrow_wheels
 else
   install_wheels cpu tools/requirements.txt
+  install_wheels data tools/requirements-data.txt --no-deps
   if [[ $want_cuda == yes ]] && ! has_nvcc_13; then
     install_wheels cuda tools/requirements-cuda.txt
     # nvcc looks for its libraries in lib64.

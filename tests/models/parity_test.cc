@@ -4,37 +4,22 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 #include <iostream>
-#include <map>
 #include <memory>
 #include <string>
 
-#include "files/safetensors.h"
 #include "models/noise_schedule.h"
 #include "models/unet.h"
+#include "tests/models/parity_files.h"
 #include "tests/models/tiny_unet.h"
 
 namespace stint {
 namespace {
 
-std::string FileOf(const std::string& name) {
-  const char* const folder = std::getenv("STINT_PARITY_FOLDER");
-  Check(folder != nullptr, "parity_unet.py runs this program");
-  return std::string(folder) + "/" + name + ".safetensors";
-}
-
-std::string ModelName() {
-  const char* const model = std::getenv("STINT_PARITY_MODEL");
-  Check(model != nullptr, "parity_unet.py runs this program");
-  return model;
-}
-
 /// SD2.1's stands for its 768-v variant.
 Workload WorkloadOf(const std::string& task) {
-  Workload workload = TinyWorkload(task, ModelName());
-  if (ModelName() == "tiny-sd21-unet") workload.prediction = "v_prediction";
+  Workload workload = TinyWorkload(task, ParityModel());
+  if (ParityModel() == "tiny-sd21-unet") workload.prediction = "v_prediction";
   return workload;
 }
 
@@ -43,23 +28,11 @@ DdimStep Step() {
   return MakeDdimStep(25, 50, is_velocity ? Prediction::kVelocity : Prediction::kNoise);
 }
 
-/// All float32 tensors of a file.
-std::map<std::string, at::Tensor> ReadFloats(const std::string& name) {
-  const SafetensorsFile file(FileOf(name));
-  std::map<std::string, at::Tensor> tensors;
-  for (const auto& [key, entry] : file.tensors()) {
-    if (entry.dtype != Dtype::kF32) continue;
-    const at::Tensor tensor = at::empty(entry.sizes);
-    std::memcpy(tensor.data_ptr(), entry.data.data(), entry.data.size());
-    tensors[key] = tensor;
-  }
-  return tensors;
-}
-
 /// Values from the reference's files; the sampler's step from our own schedule.
 EagerHost::Load LoadReference(const std::string& task) {
-  const std::shared_ptr<ValueSource> weights = MakeWeightSource(FileOf("weights"), "--weights");
-  const std::shared_ptr<ValueSource> inputs = MakeInputSource(FileOf(task + "_inputs"), "--inputs");
+  const std::shared_ptr<ValueSource> weights = MakeWeightSource(ParityFile("weights"), "--weights");
+  const std::shared_ptr<ValueSource> inputs =
+      MakeInputSource(ParityFile(task + "_inputs"), "--inputs");
   return [weights, inputs](const Buffer& buffer, const at::Tensor& value) {
     const DdimStep step = Step();
     if (buffer.name == "latent_scale") {
@@ -113,8 +86,8 @@ TEST_P(TrainParity, LossAndEveryGradientEqualDiffusers) {
   EagerHost host(LoadReference("train"));
   host.Run(BuildProgram(workload));
 
-  auto expected = ReadFloats("train_expected");
-  EXPECT_EQ(host.results().size(), 1 + (ModelName() == "tiny-sdxl-unet" ? 1680U : 686U));
+  auto expected = ReadTensors("train_expected");
+  EXPECT_EQ(host.results().size(), 1 + (ParityModel() == "tiny-sdxl-unet" ? 1680U : 686U));
   expected.erase("noisy");
   expected.erase("predicted");
   ASSERT_EQ(expected.size(), host.results().size());
@@ -128,9 +101,9 @@ TEST_P(TrainParity, LossAndEveryGradientEqualDiffusers) {
 TEST_P(TrainParity, PredictedNoiseEqualsDiffusers) {
   Workload workload = WorkloadOf("train");
   const UnetConfig config = UnetConfigFromJson(workload.config_json, workload.model);
-  const auto weights = ReadFloats("weights");
-  const auto inputs = ReadFloats("train_inputs");
-  const auto expected = ReadFloats("train_expected");
+  const auto weights = ReadTensors("weights");
+  const auto inputs = ReadTensors("train_inputs");
+  const auto expected = ReadTensors("train_expected");
   EXPECT_EQ(weights.size(), UnetWeights(config).size());
   UnetInputs unet_inputs;
   unet_inputs.latents = expected.at("noisy");
@@ -160,7 +133,7 @@ TEST(DenoiseParity, DenoisedLatentsEqualDiffusers) {
   EXPECT_EQ(host.persistent().at("timestep").item<std::int64_t>(), Step().timestep);
   Comparison comparison;
   comparison.Add("latents", host.results().at("latents"),
-                 ReadFloats("denoise_expected").at("latents"));
+                 ReadTensors("denoise_expected").at("latents"));
 }
 
 }  // namespace

@@ -81,7 +81,7 @@ TEST(CompleteWorkloadTest, NamesTheFlagThatIsWrong) {
   EXPECT_EQ(refusal_with([](Workload& w) { w.clip_norm = -1; }),
             "--clip-norm: is -1, not a positive number");
   EXPECT_EQ(refusal_with([](Workload& w) { w.task = "sample"; }),
-            "--task: is 'sample', not train, train-lora or denoise");
+            "--task: is 'sample', not train, train-lora, denoise or generate");
   EXPECT_EQ(refusal_with([](Workload& w) {
               w.model = "sd3";
               w.config_json.clear();

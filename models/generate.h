@@ -1,0 +1,40 @@
+// A picture from a prompt as one program of three phases: text encoders, denoising steps, decoder.
+#pragma once
+
+#include <torch/types.h>
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "dispatch/program.h"
+#include "ir/profile.h"
+#include "models/pipeline_config.h"
+#include "models/sampler.h"
+
+namespace stint {
+
+/// Runs `workload`, a complete one whose task is "generate".
+///
+///     text_encode x1   prompts -> text states, pooled text; noise -> first latents
+///     denoise xN       one UNet call with guidance and the sampler's step; latents in place
+///     decode x1        latents -> picture
+///
+/// Persistent buffers, b = batch, h and w of the latent:
+///     weights by their part and name: "unet.conv_in.weight"; those that nothing needs are absent,
+///     like the VAE's encoder
+///     token_ids, [token_ids_2]  int64 [2 b, 77]: without the prompts, then with them
+///     [time_ids]                float32 [2 b, 6]
+///     noise                     float32 [b, channels, h, w]
+///     sampler_steps             float32 [N, 7]: see SamplerTable
+///     initial_scale             float32 []
+///     guidance_scale            float32 []
+/// Results: "latents" float32 [b, channels, h, w]; "image" uint8 [b, height, width, channels].
+/// @throws InputError if the host's device does not have the workload's attention.
+void RunGenerate(ProgramHost& host, const Workload& workload, const PipelineConfig& config);
+
+/// The steps as the rows of sampler_steps: each one's numbers in the order of SamplerStep.
+torch::Tensor SamplerTable(const SamplerSchedule& schedule);
+
+}  // namespace stint
