@@ -5,6 +5,8 @@ import json
 import pathlib
 import re
 
+import machine
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs/planning.md"
 NO_NUMBER = "-"
@@ -21,14 +23,15 @@ def files_of(case, folder, instances):
     return found, missing
 
 
-def bench(stint, path, case, solver):
-    """All rows of one file: by `solver`, and where the case has rivals by all others."""
+def bench(stint, path, budgets, case, solver, cores=None):
+    """The rows of one file: by `solver`, and where the case has rivals by all others."""
     solvers = [] if case.get("has_rivals") else ["--solvers", solver]
     limit = ["--time-limit", case["time_limit_s"]]
     if "work_limit" in case:
         limit += ["--work-limit", case["work_limit"]]
-    _, out = stint.run("bench-solvers", "--suite", path, "--budgets", ",".join(case["budgets"]),
-                       *solvers, *limit, *case.get("flags", []), "--json", allowed=(0, 5))
+    _, out = stint.run("bench-solvers", "--suite", path, "--budgets", ",".join(budgets),
+                       *solvers, *limit, *case.get("flags", []), "--json", allowed=(0, 5),
+                       cores=cores)
     return json.loads(out)["rows"]
 
 
@@ -109,8 +112,14 @@ def summarise(case, rows, solver):
     }
 
 
-def measure_case(stint, case, solver, files):
-    rows = [row for path in files for row in bench(stint, path, case, solver)]
+def tasks_of(stint, case, solver, files):
+    """One task a graph and budget, to be called with the cores that it may use."""
+    def task(path, budget):
+        return lambda cores: bench(stint, path, [budget], case, solver, cores)
+    return [task(path, budget) for path in files for budget in case["budgets"]]
+
+
+def result_of(case, solver, rows):
     return {"case": case["name"], "title": case["title"], "solver": solver, "reach": case["reach"],
             "has_rivals": case.get("has_rivals", False), "rows": rows,
             "summary": summarise(case, rows, solver)}
@@ -178,7 +187,7 @@ def put_table(document, name, table):
     begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
     pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
     if not pattern.search(document):
-        raise SystemExit(f"run.py: {DOCUMENT.name} has no place for {name}")
+        raise SystemExit(f"run.py: the document has no place for {name}")
     return pattern.sub(lambda _: f"{begin}\n{table}{end}", document)
 
 
@@ -217,7 +226,7 @@ def check(expected, results):
 
 def run_cases(folder, config, expected, target, stint, arguments):
     """Measures all cases whose files are there; returns what is not as expected."""
-    results = []
+    asked = []
     for case in config["quick" if arguments.quick else "full"]:
         if arguments.cases and case["name"] not in arguments.cases:
             continue
@@ -227,11 +236,17 @@ def run_cases(folder, config, expected, target, stint, arguments):
         if missing:
             print(f"{folder.name}/{case['name']}: skipped, --instances lacks {', '.join(missing)}",
                   flush=True)
-        if not files:
+        solver = solver_of(arguments, config, case)
+        asked.append((case, solver, tasks_of(stint, case, solver, files)))
+    answers = iter(machine.run_beside([task for _, _, tasks in asked for task in tasks],
+                                      arguments.jobs))
+    results = []
+    for case, solver, tasks in asked:
+        if not tasks:
             continue
-        print(f"{folder.name}/{case['name']}", flush=True)
-        result = measure_case(stint, case, solver_of(arguments, config, case), files)
+        result = result_of(case, solver, [row for _ in tasks for row in next(answers)])
         (target / f"{case['name']}.json").write_text(json.dumps(result, indent=1) + "\n")
+        print(f"{folder.name}/{case['name']}", flush=True)
         say(result)
         results.append(result)
     tables = "\n".join(f"## {result['title']}\n\n{table_of(result)}" for result in results)

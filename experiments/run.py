@@ -8,17 +8,19 @@ import json
 import pathlib
 import platform
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
 
 import packing
+import performance
 import planning
+from machine import has_device
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
-KINDS = {"planning": planning, "packing": packing}  # By config.json's "kind"; else fidelity.
+KINDS = {"planning": planning, "packing": packing,
+         "performance": performance}  # By config.json's "kind"; else fidelity.
 INFEASIBLE, UNKNOWN, CHECK_FAILED = 3, 4, 5  # Exit codes of stint that are answers.
 
 
@@ -29,9 +31,10 @@ class Stint:
         self.path = path
         self.folder = folder
 
-    def run(self, *arguments, allowed=(0,)):
+    def run(self, *arguments, allowed=(0,), cores=None):
         """Returns the exit code and what was printed; ends everything if it is not an answer."""
-        done = subprocess.run([self.path, *map(str, arguments)], cwd=self.folder,
+        pinned = ["taskset", "-c", ",".join(map(str, cores))] if cores else []
+        done = subprocess.run([*pinned, self.path, *map(str, arguments)], cwd=self.folder,
                               stdout=subprocess.PIPE, text=True)
         if done.returncode not in allowed:
             sys.exit(f"run.py: exit {done.returncode}: {shlex.join(['stint', *map(str, arguments)])}")
@@ -105,13 +108,6 @@ def measure_case(program, case):
         device = stint.read("profile.json")["device"]["name"]
         runs = [measure_budget(stint, case, budget) for budget in case["budgets"]]
     return {"case": case["name"], "device": device, "runs": runs}
-
-
-def has_device(name):
-    if not name.startswith("cuda"):
-        return True
-    return (shutil.which("nvidia-smi") is not None
-            and subprocess.run(["nvidia-smi"], capture_output=True).returncode == 0)
 
 
 def words(*command):
@@ -235,12 +231,14 @@ def main():
                         help="a build of MiniMalloc, to run beside in experiment 03")
     parser.add_argument("--case", metavar="NAME", help="only this case of experiment 03")
     parser.add_argument("--cases", metavar="NAMES", type=lambda names: names.split(","),
-                        help="of experiment 02 only these, with commas between")
+                        help="of experiments 02 and 04 only these, with commas between")
     parser.add_argument("--solver", metavar="NAME", help="instead of the one in config.json")
     parser.add_argument("--no-rivals", action="store_true",
                         help="of experiment 02 no other solvers' plans: minutes instead of hours")
+    parser.add_argument("--jobs", metavar="N", type=int, default=1,
+                        help="so many plans of experiments 02 and 04 at once, on two cores each")
     parser.add_argument("--update-docs", action="store_true",
-                        help="write the tables of experiments 02 and 03 into docs/planning.md")
+                        help="write the tables of experiments 02, 03 and 04 into docs/")
     arguments = parser.parse_args()
     arguments.instances = arguments.instances and arguments.instances.resolve()
     program = arguments.stint.resolve()
