@@ -79,9 +79,11 @@ def measure_plans(stint, path, case, _):
     profile = profile_of(stint, path, case)
     rows = []
     for budget in case["budgets"]:
+        limit = (["--time-limit", case["time_limit_s"]] if "time_limit_s" in case else
+                 ["--work-limit", case["work_limit"]])
         code, _ = stint.run("plan", "--profile", profile, "--activation-budget", budget, "--solver",
-                            case["solver"], "--work-limit", case["work_limit"], "--json",
-                            "--output", "plan.json", allowed=(0, 3, 4))
+                            case["solver"], *limit, "--json", "--output", "plan.json",
+                            allowed=(0, 3, 4))
         name = path.name.split(".")[0]
         if code != 0:
             rows.append({"instance": name, "budget": budget, "has_plan": False})
