@@ -220,7 +220,7 @@ KeyTable OpenClipKeys(std::int64_t layer_count, bool has_projection) {
       for (const char* projection : {"q_proj", "k_proj", "v_proj"}) {
         twin.diffusers.push_back(fmt::format("{}self_attn.{}.{}", diffusers, projection, part));
       }
-      table.Tensor(original + "attn.in_proj_" + part, std::move(twin));
+      table.Tensor(fmt::format("{}attn.in_proj_{}", original, part), std::move(twin));
     }
   }
   return table;
