@@ -101,6 +101,7 @@ std::vector<CutChoice> ChoicesOf(const Program& program, const FlatProgram& flat
   plan.Load(insertions);
   const std::vector<std::int32_t> steps = StepsOf(program);
   std::vector<std::int32_t> begins{};
+  begins.reserve(cuts.size());
   for (const OpId cut : cuts) begins.push_back(steps[Index(cut)]);
   std::vector<CutChoice> choices(cuts.size());
   for (std::size_t i = 0; i < cuts.size(); ++i) {

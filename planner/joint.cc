@@ -417,6 +417,7 @@ class Joint {
 
   Placed Place() const {
     std::vector<JointPhase> phases{};
+    phases.reserve(searches_.size());
     for (const std::unique_ptr<PhaseSearch>& search : searches_) {
       phases.push_back(search->Phase());
     }

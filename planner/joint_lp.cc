@@ -301,8 +301,9 @@ class Builder {
     AddRow({.row = BoundRow::kMemory, .window = w},
            -static_cast<double>(free_blocks) / kLpMemoryBlocks, memory);
     if (limits_.host_bytes > 0) {
+      const std::int64_t host_blocks = limits_.host_bytes / 512;
       AddRow({.row = BoundRow::kHostMemory, .window = w},
-             -static_cast<double>(limits_.host_bytes / 512) / kLpMemoryBlocks, host);
+             -static_cast<double>(host_blocks) / kLpMemoryBlocks, host);
     }
     if (joint_.updates == UpdateOrder::kMovable) AddSuffixCompute(w);
   }
@@ -412,6 +413,7 @@ std::vector<BoundRows> RoundDuals(const JointLp& lp, const std::vector<double>& 
     group.multipliers.push_back(whole);
   }
   std::vector<BoundRows> rows{};
+  rows.reserve(groups.size());
   for (auto& [key, group] : groups) rows.push_back(std::move(group));
   return rows;
 }
