@@ -136,7 +136,7 @@ def row_cells(result, row):
     if result["what"] == "plans":
         cells = [row["instance"], row["budget"]]
         if not row["has_plan"]:
-            return cells + ["none fits"] + [""] * 5
+            return cells + ["no plan found"] + [""] * 5
         return cells + [str(row["block_count"]), str(row["peak_bytes"]), str(row["arena_bytes"]),
                         f"{100 * (row['arena_bytes'] / row['peak_bytes'] - 1):.3f}",
                         proof_words(row), f"{row['wall_s']:.3f}"]

@@ -139,8 +139,10 @@ def row_cells(result, row):
     cells = [name, str(row["op_count"]), row["budget"]]
     if has_plan(row):
         if result["reach"]["what"] in ("time_over_bound", "time_ms", "answer"):
-            cells += [number(row["duration_ns"] / 1e6, 1), number(row["lower_bound_ns"] / 1e6, 1),
-                      number(row["duration_ns"] / max(1, row["lower_bound_ns"]), 3)]
+            # A plan that proves nothing states 0 or 1.
+            bound_ns = row["lower_bound_ns"] if row["lower_bound_ns"] > 1 else None
+            cells += [number(row["duration_ns"] / 1e6, 1), number(bound_ns and bound_ns / 1e6, 1),
+                      number(bound_ns and row["duration_ns"] / bound_ns, 3)]
         else:
             cells += [number(row["overhead_percent"], 4), number(row["bound_percent"], 4),
                       number(row["gap_points"], 4)]
