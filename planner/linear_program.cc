@@ -67,7 +67,9 @@ void* OpenLibrary() {
   if (const char* chosen = std::getenv("STINT_HIGHS")) {
     return dlopen(chosen, RTLD_NOW | RTLD_LOCAL);
   }
-  void* library = dlopen(STINT_HIGHS_WHEEL, RTLD_NOW | RTLD_LOCAL);
+  // An empty name would open this program itself.
+  const std::string wheel = STINT_HIGHS_WHEEL;
+  void* library = wheel.empty() ? nullptr : dlopen(wheel.c_str(), RTLD_NOW | RTLD_LOCAL);
   return library != nullptr ? library : dlopen("libhighs.so.1", RTLD_NOW | RTLD_LOCAL);
 }
 

@@ -60,7 +60,7 @@ std::optional<LinkModel> LinkModelOf(const Device& device) {
                    .to_device_bytes_per_s = RateOf(to_device),
                    .both_bytes_per_s = RateOf(both),
                    .copy_latency_ns = static_cast<std::int64_t>(
-                       std::min(to_host.latency_ns, to_device.latency_ns) + 0.5)};
+                       std::llround(std::min(to_host.latency_ns, to_device.latency_ns)))};
 }
 
 std::int64_t ToHostNs(const LinkModel& link, std::int64_t size_bytes) {
