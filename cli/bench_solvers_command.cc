@@ -189,6 +189,7 @@ ExitCode RunBenchSolversCommand(const BenchFlags& flags) {
   if (flags.output == "-") throw InputError("--output", "needs a file; --json prints");
   const std::vector<std::string> solvers = SolverNames(flags.solvers);
   std::vector<BenchBudget> budgets{};
+  budgets.reserve(flags.budgets.size());
   for (const std::string& text : flags.budgets) budgets.push_back(ParseBenchBudget(text));
   const Suite suite = ReadSuite(flags);
   const std::vector<BenchRow> rows = RunAll(suite, budgets, solvers, flags);

@@ -64,6 +64,7 @@ class Walk {
     part.instructions.resize(instructions.size());
     part_ = &part;
     for (index_ = 0; index_ < instructions.size(); ++index_) RunInstruction(instructions[index_]);
+    part_ = nullptr;
     return part;
   }
 

@@ -168,7 +168,8 @@ class Maker {
   void AddOps() {
     std::int64_t now_ns = 0;
     for (std::int32_t step = 0; step < end_ - begin_; ++step) {
-      const ProgramOp& op = program_.ops[static_cast<std::size_t>(begin_ + step)];
+      const ProgramOp& op =
+          program_.ops[static_cast<std::size_t>(begin_) + static_cast<std::size_t>(step)];
       const OpEffects& effects = problem_.effects[Index(op.id)];
       result_.ops.push_back(
           {.id = op.id,

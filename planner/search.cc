@@ -256,16 +256,15 @@ class Search {
     while (rounds.HasNext() && !IsProven(visit, chains) &&
            limits_.UsedPart(StepCount(chains)) < kCutsPart) {
       options.time_limit_s = std::max(options_.time_limit_s - limits_.ElapsedS(), 0.01);
-      std::vector<CutRound> round{};
-      round.push_back(rounds.Next(options, Fastest(chains)->best()));
+      const std::vector<CutRound> round = {rounds.Next(options, Fastest(chains)->best())};
       base_step_count_ += round.front().step_count;
-      UseRounds(visit, std::move(round), chains);
+      UseRounds(visit, round, chains);
     }
   }
 
   /// Claims what rounds of cuts say, and lets a chain go on from what they choose, mended, if that
   /// is better.
-  void UseRounds(const Visit& visit, std::vector<CutRound> rounds, Chains& chains) {
+  void UseRounds(const Visit& visit, const std::vector<CutRound>& rounds, Chains& chains) {
     for (const CutRound& round : rounds) {
       const std::int64_t claimed_ns = KeepAllDurationNs(problem_.profile) + round.recompute_ns;
       UseProof(visit, round.certificate);
