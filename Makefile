@@ -10,7 +10,7 @@ PRESET := $(if $(HAS_GPU),cuda,cpu)
 help:
 	@echo "make setup   install Debian packages and the wheels in .venv"
 	@echo "make build   the program and all tests: build/$(PRESET)"
-	@echo "make core    build and test everything that needs no LibTorch, in two minutes"
+	@echo "make core    build and test everything that needs no LibTorch"
 	@echo "make test    build all, run all tests that this machine can run"
 	@echo "make demo    plan and run real Stable Diffusion 1.5 steps under a budget"
 	@echo "make clean   remove build/ and results/; .venv stays"
