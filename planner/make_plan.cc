@@ -25,14 +25,26 @@ using Clock = std::chrono::steady_clock;
 constexpr std::int64_t kPlentyBytes = std::int64_t{1} << 60;
 // After Ctrl-C: so long a schedule whose arena came out too high is mended.
 constexpr double kMendingS = 5;
-// So long at least a schedule is packed.
+// So long at least a schedule is packed that will not be made again.
 constexpr double kPackingS = 2;
-// Times that a schedule whose arena came out too high is made again for less.
-constexpr int kRoundLimit = 8;
+// A schedule whose arena came out too high is made again for so much less, as parts of what may
+// move: at first for no less, because another schedule packs otherwise and each byte given up is
+// paid for with recomputation. Later rounds give up what was lost between the blocks.
+constexpr double kGivenUpParts[] = {0, 0, 0.0025, 0.01};
+constexpr std::size_t kRoundLimit = 10;
+
 // Where the arena is limited: part of the time that the first schedule may take, and of what is
-// left then that each further one may.
+// left then that each further one may, and that each packing may.
 constexpr double kFirstRoundPart = 0.75;
-constexpr double kNextRoundPart = 0.4;
+constexpr double kNextRoundPart = 0.2;
+constexpr double kPackingPart = 0.15;
+// Rounds draw other random numbers; seeds of users are smaller than this.
+constexpr std::int64_t kSeedsApart = std::int64_t{1} << 32;
+
+/// 0 for 0, which is no limit; else at least 1.
+std::int64_t PartOf(std::int64_t work, double part) {
+  return work <= 0 ? 0 : static_cast<std::int64_t>(part * static_cast<double>(work)) + 1;
+}
 
 struct PlacedSchedule {
   SolveResult result{};
@@ -43,11 +55,19 @@ double TimeLeftS(const PlanRequest& request, Clock::time_point begin) {
   return request.options.time_limit_s - std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-/// A schedule made in the last moment, or stopped, is packed well nevertheless.
-PackingOptions MakePackingOptions(const SolveOptions& options, double time_left_s) {
-  const bool is_stopped = options.stop != nullptr && options.stop->load();
-  return {.time_limit_s = is_stopped ? kPackingS : std::max(time_left_s, kPackingS),
-          .stop = is_stopped ? nullptr : options.stop};
+/// A schedule that was stopped, or is the only one, is packed well whatever the time.
+PackingOptions MakePackingOptions(const PlanRequest& request, std::int64_t arena_limit_bytes,
+                                  double time_left_s) {
+  const std::atomic<bool>* stop = request.options.stop;
+  if (stop != nullptr && stop->load()) return {.time_limit_s = kPackingS};
+  if (!request.limits_arena) {
+    return {.time_limit_s = std::max(time_left_s, kPackingS), .stop = stop};
+  }
+  // The clock may end a search that only work limits, but not steer it.
+  const double part = request.options.work_limit > 0 ? 1 : kPackingPart;
+  return {.goal_bytes = arena_limit_bytes,
+          .time_limit_s = std::max(part * time_left_s, kPackingPart * kPackingS),
+          .stop = stop};
 }
 
 /// Raises `bounds` to what the solver proves of plans that take `limit_bytes`, and to what a
@@ -116,14 +136,19 @@ PlacedSchedule SolveAndPlace(const Profile& profile, const Program& program,
   constexpr double kLeastPart = 0.2;
   options.time_limit_s =
       std::max(TimeLeftS(request, begin), kLeastPart * request.options.time_limit_s);
-  if (request.limits_arena) options.time_limit_s *= kFirstRoundPart;
+  std::int64_t work_left = request.options.work_limit;
+  if (request.limits_arena) {
+    options.time_limit_s *= kFirstRoundPart;
+    options.work_limit = PartOf(work_left, kFirstRoundPart);
+  }
   PlacedSchedule placed{};
-  std::int64_t solver_budget_bytes = arena_limit_bytes;
+  std::int64_t budget_bytes = arena_limit_bytes;
   Schedule start{};
-  for (int round = 0; round < kRoundLimit; ++round) {
+  for (std::size_t round = 0; round < kRoundLimit; ++round) {
+    options.seed = request.options.seed + static_cast<std::int64_t>(round) * kSeedsApart;
     const Problem problem{.profile = profile,
                           .effects = effects,
-                          .budget_bytes = solver_budget_bytes,
+                          .budget_bytes = budget_bytes,
                           .lower_bound_ns = bounds.duration_ns,
                           .wants_bound = round == 0,
                           .start = round == 0 ? nullptr : &start};
@@ -139,27 +164,30 @@ PlacedSchedule SolveAndPlace(const Profile& profile, const Program& program,
     }
     placed.result.status = placed.result.duration_ns == bounds.duration_ns ? SolveStatus::kOptimal
                                                                            : SolveStatus::kFeasible;
-    placed.arena = PlaceInArena(profile, program, *placed.result.schedule,
-                                MakePackingOptions(options, TimeLeftS(request, begin)));
+    placed.arena =
+        PlaceInArena(profile, program, *placed.result.schedule,
+                     MakePackingOptions(request, arena_limit_bytes, TimeLeftS(request, begin)));
     Check(placed.arena.peak_bytes == placed.result.peak_bytes,
           "the packer's load is the schedule's peak");
     if (placed.arena.arena_bytes <= arena_limit_bytes || !request.limits_arena) {
       return placed;
     }
-    // What was lost between the blocks comes off the solver's budget. Only half of it at first:
-    // another schedule packs otherwise, and each byte given up is paid for with recomputation.
-    const std::int64_t excess_bytes = placed.arena.arena_bytes - arena_limit_bytes;
-    solver_budget_bytes = std::min(solver_budget_bytes, placed.result.peak_bytes) -
-                          (round == 0 ? AlignUp(excess_bytes / 2) : excess_bytes);
+    const auto movable_bytes = static_cast<double>(arena_limit_bytes - program.persistent_bytes);
+    budget_bytes = round + 1 < std::size(kGivenUpParts)
+                       ? arena_limit_bytes -
+                             static_cast<std::int64_t>(kGivenUpParts[round + 1] * movable_bytes)
+                       : std::min(budget_bytes, placed.result.peak_bytes) -
+                             (placed.arena.arena_bytes - arena_limit_bytes);
     start = *std::exchange(placed.result.schedule, std::nullopt);
     options.time_limit_s = kNextRoundPart * TimeLeftS(request, begin);
-    options.work_limit -= placed.result.step_count;
+    work_left -= placed.result.step_count;
+    options.work_limit = PartOf(work_left, kNextRoundPart);
     if (options.stop != nullptr && options.stop->load()) {
       options.stop = nullptr;
       options.time_limit_s = std::min(options.time_limit_s, kMendingS);
     }
-    const bool is_work_spent = request.options.work_limit > 0 && options.work_limit <= 0;
-    if (is_work_spent || options.time_limit_s <= 0 || solver_budget_bytes <= 0) {
+    const bool is_work_spent = request.options.work_limit > 0 && work_left <= 0;
+    if (is_work_spent || options.time_limit_s <= 0 || budget_bytes <= 0) {
       break;
     }
   }
