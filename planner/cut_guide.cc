@@ -207,7 +207,8 @@ CutRound CutRounds::Next(FewCutOptions options, const std::vector<Insertion>& be
   round.choices = std::move(bound.choices);
   round.failure = std::move(bound.failure);
   is_over_ = bound.status == LpStatus::kFailed;
-  if (cuts_.size() > 1 && !is_over_) {
+  const bool is_stopped = options.stop != nullptr && *options.stop;
+  if (cuts_.size() > 1 && !is_over_ && !is_stopped) {
     // Fractions prove less, but in integers; with one cut there is a proof already.
     options.is_whole = false;
     options.method = LpMethod::kInteriorPoint;
@@ -244,6 +245,12 @@ CutThread::~CutThread() { stop_ = true; }
 void CutThread::Suggest(std::vector<Insertion> best) {
   const std::lock_guard lock(mutex_);
   best_ = std::move(best);
+}
+
+std::vector<CutRound> CutThread::Finish() {
+  stop_ = true;
+  if (thread_.joinable()) thread_.join();
+  return Take();
 }
 
 std::vector<CutRound> CutThread::Take() {

@@ -94,6 +94,8 @@ class CutThread {
   void Suggest(std::vector<Insertion> best);
   /// The rounds that ended since the last call.
   std::vector<CutRound> Take();
+  /// Stops the solver and waits for it; what it had proved by then is a round, too.
+  std::vector<CutRound> Finish();
   bool IsRunning() const { return is_running_; }
 
  private:

@@ -189,8 +189,7 @@ class Search {
       Cool(visit, chains, problem_.start != nullptr ? kGuidedHeat : heat, cuts.get());
       if (IsProven(visit, chains) || cuts == nullptr || !cuts->IsRunning()) break;
     }
-    if (cuts != nullptr) UseRounds(visit, cuts->Take(), chains);
-    cuts.reset();
+    if (cuts != nullptr) UseRounds(visit, cuts->Finish(), chains);
     if (!claim_words_.empty()) result_.parts.push_back(claim_words_);
     Offer(visit, recorded, *Fastest(chains));
     base_step_count_ = StepCount(chains);
