@@ -16,6 +16,8 @@ constexpr std::int64_t kColumnLimit = 20000;
 constexpr std::size_t kCutsPerRound = 6;
 // The checker takes 64 cuts at most.
 constexpr int kRoundLimit = 10;
+// Of the time that is left, what the first cut may take: several prove more.
+constexpr double kFirstRoundPart = 0.2;
 // An op is tight whose first run leaves less than the rest of a plan's peak free.
 constexpr double kTight = 0.98;
 // Work of one column, in steps of the other solvers: a guess, so that work limits end.
@@ -185,17 +187,22 @@ void CutRounds::AddTight(const std::vector<Insertion>& best) {
 }
 
 CutRound CutRounds::Next(FewCutOptions options, const std::vector<Insertion>& best) {
+  bool has_new_cut = true;
   if (round_count_++ > 0) {
-    const std::size_t before = cuts_.size();
+    const std::vector<OpId> before = cuts_;
     AddViolated();
-    if (cuts_.size() == before) AddTight(best);
-    is_over_ = cuts_.size() == before;
+    if (cuts_.size() == before.size()) AddTight(best);
+    if (ColumnCount(recorded_, cuts_) > kColumnLimit) cuts_ = before;
+    has_new_cut = cuts_.size() > before.size();
   }
   const std::int64_t column_count = ColumnCount(recorded_, cuts_);
-  is_over_ = is_over_ || round_count_ == kRoundLimit || column_count > kColumnLimit;
+  // The same cuts once more, if there was too little time for them.
+  const bool is_done = !has_new_cut && (is_solved_ || options.node_limit > 0);
+  is_over_ = is_over_ || is_done || round_count_ == kRoundLimit || column_count > kColumnLimit;
   if (is_over_) return {};
   CutRound round{.cuts = cuts_, .step_count = kStepsPerColumn * column_count};
   options.is_whole = true;
+  if (round_count_ == 1) options.time_limit_s *= kFirstRoundPart;
   // Where updates come early, cuts may come in another order than that of the plan.
   const std::vector<std::int32_t> steps = StepsOf(program_);
   const bool has_plan_order =
@@ -207,6 +214,7 @@ CutRound CutRounds::Next(FewCutOptions options, const std::vector<Insertion>& be
   round.choices = std::move(bound.choices);
   round.failure = std::move(bound.failure);
   is_over_ = bound.status == LpStatus::kFailed;
+  is_solved_ = bound.status == LpStatus::kOptimal;
   const bool is_stopped = options.stop != nullptr && *options.stop;
   if (cuts_.size() > 1 && !is_over_ && !is_stopped) {
     // Fractions prove less, but in integers; with one cut there is a proof already.

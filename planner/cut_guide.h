@@ -75,6 +75,7 @@ class CutRounds {
   std::vector<OpId> cuts_{};          // Ascending.
   std::vector<CutChoice> choices_{};  // Of the last round.
   int round_count_ = 0;
+  bool is_solved_ = false;  // The last round, to the end.
   bool is_over_ = false;
 };
 
