@@ -12,7 +12,7 @@ namespace stint {
 namespace {
 
 // A round whose program has more columns than this takes longer than it helps.
-constexpr std::int64_t kColumnLimit = 20000;
+constexpr std::int64_t kColumnLimit = 25000;
 constexpr std::size_t kCutsPerRound = 6;
 // The checker takes 64 cuts at most.
 constexpr int kRoundLimit = 10;
@@ -147,7 +147,7 @@ void CutRounds::AddCut(std::int32_t step) {
   if (place == cuts_.end() || *place != op) cuts_.insert(place, op);
 }
 
-void CutRounds::AddViolated() {
+void CutRounds::AddViolated(std::size_t count) {
   if (choices_.empty()) return;
   InsertionPlan plan(flat_);
   plan.Load(InsertionsOf(program_, flat_, choices_));
@@ -168,10 +168,10 @@ void CutRounds::AddViolated() {
     is_inside = units > 0;
   }
   std::ranges::stable_sort(worst, std::greater<>(), &Violation::units);
-  for (std::size_t i = 0; i < std::min(worst.size(), kCutsPerRound); ++i) AddCut(worst[i].step);
+  for (std::size_t i = 0; i < std::min(worst.size(), count); ++i) AddCut(worst[i].step);
 }
 
-void CutRounds::AddTight(const std::vector<Insertion>& best) {
+void CutRounds::AddTight(const std::vector<Insertion>& best, std::size_t count) {
   InsertionPlan plan(flat_);
   plan.Load(best);
   std::vector<std::int32_t> tight{};
@@ -182,7 +182,7 @@ void CutRounds::AddTight(const std::vector<Insertion>& best) {
       tight.push_back(step);
     }
   }
-  const std::size_t count = std::min(tight.size(), kCutsPerRound);
+  count = std::min(tight.size(), count);
   for (std::size_t i = 0; i < count; ++i) AddCut(tight[tight.size() * i / count]);
 }
 
@@ -190,9 +190,13 @@ CutRound CutRounds::Next(FewCutOptions options, const std::vector<Insertion>& be
   bool has_new_cut = true;
   if (round_count_++ > 0) {
     const std::vector<OpId> before = cuts_;
-    AddViolated();
-    if (cuts_.size() == before.size()) AddTight(best);
-    if (ColumnCount(recorded_, cuts_) > kColumnLimit) cuts_ = before;
+    for (std::size_t count = kCutsPerRound; count > 0; count /= 2) {
+      cuts_ = before;
+      AddViolated(count);
+      if (cuts_.size() == before.size()) AddTight(best, count);
+      if (ColumnCount(recorded_, cuts_) <= kColumnLimit) break;
+      cuts_ = before;
+    }
     has_new_cut = cuts_.size() > before.size();
   }
   const std::int64_t column_count = ColumnCount(recorded_, cuts_);

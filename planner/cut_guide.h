@@ -63,8 +63,8 @@ class CutRounds {
   CutRound Next(FewCutOptions options, const std::vector<Insertion>& best);
 
  private:
-  void AddViolated();
-  void AddTight(const std::vector<Insertion>& best);
+  void AddViolated(std::size_t count);
+  void AddTight(const std::vector<Insertion>& best, std::size_t count);
   void AddCut(std::int32_t step);
   std::int32_t BudgetUnits() const;
 
