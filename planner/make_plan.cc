@@ -32,12 +32,14 @@ constexpr double kPackingS = 2;
 // paid for with recomputation. Later rounds give up what was lost between the blocks.
 constexpr double kGivenUpParts[] = {0, 0, 0.0025, 0.01};
 constexpr std::size_t kRoundLimit = 10;
+// A round takes so long at least, even after the time limit: late is better than no plan.
+constexpr double kLeastRoundS = 0.3;
 
 // Where the arena is limited: part of the time that the first schedule may take, and of what is
 // left then that each further one may, and that each packing may.
-constexpr double kFirstRoundPart = 0.75;
+constexpr double kFirstRoundPart = 0.8;
 constexpr double kNextRoundPart = 0.2;
-constexpr double kPackingPart = 0.15;
+constexpr double kPackingPart = 0.2;
 // Rounds draw other random numbers; seeds of users are smaller than this.
 constexpr std::int64_t kSeedsApart = std::int64_t{1} << 32;
 
@@ -173,13 +175,14 @@ PlacedSchedule SolveAndPlace(const Profile& profile, const Program& program,
       return placed;
     }
     const auto movable_bytes = static_cast<double>(arena_limit_bytes - program.persistent_bytes);
-    budget_bytes = round + 1 < std::size(kGivenUpParts)
+    const double time_left_s = TimeLeftS(request, begin);
+    budget_bytes = round + 1 < std::size(kGivenUpParts) && time_left_s > 0
                        ? arena_limit_bytes -
                              static_cast<std::int64_t>(kGivenUpParts[round + 1] * movable_bytes)
                        : std::min(budget_bytes, placed.result.peak_bytes) -
                              (placed.arena.arena_bytes - arena_limit_bytes);
     start = *std::exchange(placed.result.schedule, std::nullopt);
-    options.time_limit_s = kNextRoundPart * TimeLeftS(request, begin);
+    options.time_limit_s = std::max(kNextRoundPart * time_left_s, kLeastRoundS);
     work_left -= placed.result.step_count;
     options.work_limit = PartOf(work_left, kNextRoundPart);
     if (options.stop != nullptr && options.stop->load()) {
@@ -187,7 +190,7 @@ PlacedSchedule SolveAndPlace(const Profile& profile, const Program& program,
       options.time_limit_s = std::min(options.time_limit_s, kMendingS);
     }
     const bool is_work_spent = request.options.work_limit > 0 && work_left <= 0;
-    if (is_work_spent || options.time_limit_s <= 0 || budget_bytes <= 0) {
+    if (is_work_spent || budget_bytes <= 0) {
       break;
     }
   }
