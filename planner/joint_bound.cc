@@ -1,6 +1,7 @@
 #include "planner/joint_bound.h"
 
 #include <algorithm>
+#include <chrono>
 #include <vector>
 
 #include "ir/check_copy_certificate.h"
@@ -18,6 +19,17 @@ namespace {
 constexpr std::int64_t kScale = std::int64_t{1} << 20;
 // From this size on copies reach the link's rate.
 constexpr std::int64_t kLargeCopyBytes = std::int64_t{4} << 20;
+
+/// Windows before the peak of activations, and from there on.
+struct WindowCounts {
+  int forward = 1;
+  int backward = 1;
+};
+// Few windows are solved in a moment; of programs without state they often prove more than many,
+// between which fractions are shared.
+constexpr WindowCounts kFewWindows[] = {{1, 1}, {1, 3}, {2, 5}};
+
+using Clock = std::chrono::steady_clock;
 
 const char* ClassOf(UpdateOrder updates) {
   switch (updates) {
@@ -164,6 +176,18 @@ std::vector<std::int32_t> SuffixWindows(const JointProgram& joint) {
   return {static_cast<std::int32_t>(most - blocks.begin())};
 }
 
+/// Few windows first, at last as many as asked for.
+std::vector<WindowCounts> WindowCountsFor(const JointBoundRequest& request) {
+  std::vector<WindowCounts> rounds{};
+  for (const WindowCounts& counts : kFewWindows) {
+    const bool is_less =
+        counts.forward <= request.forward_count && counts.backward < request.backward_count;
+    if (is_less) rounds.push_back(counts);
+  }
+  rounds.push_back({request.forward_count, request.backward_count});
+  return rounds;
+}
+
 }  // namespace
 
 JointBound ClosedFormJointBound(const Profile& profile, const std::vector<OpEffects>& effects,
@@ -194,9 +218,10 @@ JointBound ProveJointBoundAt(const Profile& profile, const std::vector<OpEffects
                                           .host_bytes = request.host_bytes,
                                           .small_blocks = request.small_bytes / kAlignmentBytes,
                                           .suffixes = SuffixWindows(joint)});
-  const LpResult result = SolveLinearProgram(lp.program, {.time_limit_s = request.time_limit_s,
-                                                          .method = LpMethod::kInteriorPoint,
-                                                          .stop = request.stop});
+  // The simplex takes a tenth of the interior point's time here, and its vertices have few
+  // multipliers.
+  const LpResult result =
+      SolveLinearProgram(lp.program, {.time_limit_s = request.time_limit_s, .stop = request.stop});
   NameCuts(joint, certificate);
   if (!result.row_duals.empty()) {
     certificate.rows = RoundDuals(lp, result.row_duals, certificate.scale);
@@ -218,13 +243,31 @@ JointBound ProveJointBound(const Profile& profile, const std::vector<OpEffects>&
     closed.part += "; windows: " + WhyNoHighs();
     return closed;
   }
-  JointBound windows = ProveJointBoundAt(
-      profile, effects, request,
-      ChooseCuts(profile, effects, request.updates, request.forward_count, request.backward_count));
-  if (windows.duration_ns >= closed.duration_ns) return windows;
-  closed.guide = std::move(windows.guide);
-  closed.relaxation_ns = windows.relaxation_ns;
-  return closed;
+  const Clock::time_point begin = Clock::now();
+  JointBound best = std::move(closed);
+  std::int64_t last_ns = 0;
+  for (const WindowCounts& counts : WindowCountsFor(request)) {
+    JointBoundRequest rest = request;
+    rest.time_limit_s -= std::chrono::duration<double>(Clock::now() - begin).count();
+    if (rest.time_limit_s <= 0 || (request.stop != nullptr && request.stop->load())) break;
+    JointBound windows = ProveJointBoundAt(
+        profile, effects, rest,
+        ChooseCuts(profile, effects, request.updates, counts.forward, counts.backward));
+    if (windows.relaxation_ns == 0) {
+      best.part += "; " + windows.part;
+      break;
+    }
+    const std::int64_t windows_ns = windows.duration_ns;
+    if (windows_ns >= best.duration_ns) {
+      best = std::move(windows);
+    } else if (best.guide.cuts.empty()) {
+      best.guide = std::move(windows.guide);
+      best.relaxation_ns = windows.relaxation_ns;
+    }
+    if (windows_ns < last_ns) break;  // More of them share more.
+    last_ns = windows_ns;
+  }
+  return best;
 }
 
 }  // namespace stint

@@ -4,7 +4,7 @@
 //     rung          what it sees                                   takes
 //     closed form   what is fetched after one moment               one pass
 //     one cut       what is kept, made again and copied there      below a second
-//     windows       the same between about a dozen cuts            seconds, with HiGHS
+//     windows       the same between two to a dozen cuts           seconds, with HiGHS
 //
 // Each ends in multipliers that ir/check_copy_certificate.h evaluates exactly: the solver's
 // floating point decides how good the bound is, not whether it is true. The class says in which
@@ -29,7 +29,7 @@ struct JointBoundRequest {
   std::int64_t arena_bytes = 0;         // Of all residences and requests, without overhead.
   std::int64_t host_bytes = 0;          // Of the pinned pool; 0: as much as it takes.
   std::int64_t largest_copy_bytes = 0;  // Of a shard; 0: any. Smaller ones make the bound higher.
-  int forward_count = 3;                // Windows before the peak of activations,
+  int forward_count = 3;                // Windows before the peak of activations, at most,
   int backward_count = 8;               // and after it. At least 1 each.
   std::int64_t small_bytes = std::int64_t{256} << 10;  // Activations below this are free.
   double time_limit_s = 15;                            // Of the solver.
@@ -49,7 +49,8 @@ struct JointBound {
 JointBound ClosedFormJointBound(const Profile& profile, const std::vector<OpEffects>& effects,
                                 const JointBoundRequest& request);
 
-/// The better of the closed form and the windows; the closed form alone without HiGHS.
+/// The best of the closed form, few windows, and more and more of them, as far as they come within
+/// the time and each proves no less than the one before; the closed form alone without HiGHS.
 /// Deterministic unless the time limit or `stop` ends the solver.
 JointBound ProveJointBound(const Profile& profile, const std::vector<OpEffects>& effects,
                            const JointBoundRequest& request);

@@ -42,10 +42,31 @@ Profile TinyStep(std::mt19937& random) {
   return graph.Build();
 }
 
+/// Activations only, made from nothing: forward, and gradients that read two of them each.
+Profile TinyActivations(std::mt19937& random) {
+  fixtures::GraphBuilder graph;
+  const auto blocks = [&] { return static_cast<std::int64_t>(512 * (1 + random() % 4)); };
+  const auto ns = [&] { return static_cast<std::int64_t>(1'000 * (1 + random() % 4)); };
+  std::vector<BufferId> made{};
+  for (int i = 0; i < 3; ++i) {
+    std::vector<BufferId> reads{};
+    if (i > 0) reads.push_back(random() % 4 == 0 ? made.front() : made.back());
+    made.push_back(graph.Make("test::f", reads, blocks(), ns()));
+  }
+  BufferId gradient = made.back();
+  for (int i = 1; i >= 0; --i) {
+    gradient = graph.Make("test::b", {gradient, made[static_cast<std::size_t>(i)]}, blocks(), ns());
+  }
+  graph.EndPhase("step");
+  return graph.Build();
+}
+
 struct Case {
   explicit Case(std::uint32_t seed_of) : seed(seed_of), random(seed_of) {
     link = {.copy_ns_per_block = 1'000 * static_cast<std::int64_t>(1 + random() % 2)};
-    if (seed % 4 != 0) {
+    if (seed % 8 == 3) {
+      profile = TinyActivations(random);
+    } else if (seed % 4 != 0) {
       profile = TinyStep(random);
     } else {
       profile = TinyProfile(seed);
@@ -123,6 +144,7 @@ TEST(JointBoundProperty, ProvesNoMoreThanAScheduleTakes) {
   int strong_count = 0;
   int tight_count = 0;
   int count = 0;
+  int acyclic_count = 0;  // Strong ones of programs without state.
   for (Case& tiny : SolvedCases()) {
     for (std::size_t i = 0; i < 3; ++i) {
       const UpdateOrder updates = kOrders[i];
@@ -146,7 +168,10 @@ TEST(JointBoundProperty, ProvesNoMoreThanAScheduleTakes) {
         }
         best_ns = std::max(best_ns, bound.duration_ns);
       }
-      strong_count += best_ns > KeepAllDurationNs(tiny.profile) ? 1 : 0;
+      const bool is_strong = best_ns > KeepAllDurationNs(tiny.profile);
+      const bool has_state = std::ranges::any_of(tiny.profile.buffers, &Buffer::is_persistent);
+      strong_count += is_strong ? 1 : 0;
+      acyclic_count += is_strong && !has_state ? 1 : 0;
       tight_count += best_ns > *fastest_ns * 95 / 100 ? 1 : 0;
     }
   }
@@ -154,6 +179,23 @@ TEST(JointBoundProperty, ProvesNoMoreThanAScheduleTakes) {
   EXPECT_GT(tight_count, 10) << "of " << count;
   if (HasHighs()) {
     EXPECT_GT(strong_count, 20) << "of " << count;
+    EXPECT_GT(acyclic_count, 4) << "of " << count;
+  }
+}
+
+TEST(JointBoundProperty, NoMoreWindowsThanAskedForAndTheBestOfThemCounts) {
+  if (!HasHighs()) GTEST_SKIP() << WhyNoHighs();
+  for (Case& tiny : SolvedCases()) {
+    if (tiny.seed % 4 != 3) continue;  // Steps and activations by turns.
+    const JointBoundRequest request{.arena_bytes = tiny.limit_bytes, .small_bytes = 0};
+    JointBoundRequest few = request;
+    few.forward_count = few.backward_count = 1;
+    const JointBound some = ProveJointBound(tiny.profile, tiny.effects, few);
+    const JointBound all = ProveJointBound(tiny.profile, tiny.effects, request);
+    EXPECT_GE(all.duration_ns, some.duration_ns) << "seed " << tiny.seed;
+    EXPECT_LE(some.certificate.cuts.size(), 3U) << "seed " << tiny.seed;
+    if (!tiny.fastest_ns[1]) continue;
+    EXPECT_LE(all.duration_ns, *tiny.fastest_ns[1]) << "seed " << tiny.seed;
   }
 }
 
