@@ -299,6 +299,7 @@ class Joint {
       Search(kBeforeAddresses, 1);
     }
     Finish();
+    UseBound();
     return std::move(result_);
   }
 
@@ -475,13 +476,7 @@ class Joint {
       return;
     }
     result_.parts = {"joint"};
-    if (bound_.duration_ns > 0) {
-      result_.parts.insert(result_.parts.begin(), bound_.part);
-      result_.lower_bound_ns = bound_.duration_ns;
-      result_.certificate = bound_.certificate;
-    }
-    result_.status = placed.duration_ns == result_.lower_bound_ns ? SolveStatus::kOptimal
-                                                                  : SolveStatus::kFeasible;
+    result_.status = SolveStatus::kFeasible;
     result_.duration_ns = placed.duration_ns;
     result_.peak_bytes = placed.arena.peak_bytes;
     result_.schedule.emplace();
@@ -492,6 +487,36 @@ class Joint {
     places.shards = std::move(placed.schedule.shards);
     places.host_bytes = placed.schedule.host_bytes;
     places.arena_bytes = placed.arena.arena_bytes;
+  }
+
+  /// Plans without copies are of the bound's class, too, unless they run updates where they were
+  /// recorded.
+  void UseBound() {
+    if (!result_.schedule || bound_.duration_ns == 0) {
+      return;
+    }
+    std::vector<OpId> order{};
+    std::vector<bool> has_run(problem_.profile.ops.size(), false);
+    for (const PhasePlan& phase : result_.schedule->phases) {
+      for (const auto* part : {&phase.prologue, &phase.body, &phase.epilogue}) {
+        for (const Instruction& instruction : *part) {
+          if (instruction.kind != InstructionKind::kCompute || has_run[Index(instruction.op)]) {
+            continue;
+          }
+          has_run[Index(instruction.op)] = true;
+          order.push_back(instruction.op);
+        }
+      }
+    }
+    if (order != EarlyUpdateOrder(problem_.profile, problem_.effects)) {
+      return;
+    }
+    result_.parts.insert(result_.parts.begin(), bound_.part);
+    result_.lower_bound_ns = bound_.duration_ns;
+    result_.certificate = bound_.certificate;
+    if (result_.duration_ns == result_.lower_bound_ns) {
+      result_.status = SolveStatus::kOptimal;
+    }
   }
 
   const Problem& problem_;

@@ -27,7 +27,7 @@ struct WindowCounts {
 };
 // Few windows are solved in a moment; of programs without state they often prove more than many,
 // between which fractions are shared.
-constexpr WindowCounts kFewWindows[] = {{1, 1}, {1, 3}, {2, 5}};
+constexpr WindowCounts kFewWindows[] = {{1, 1}, {1, 3}, {2, 5}, {3, 6}};
 
 using Clock = std::chrono::steady_clock;
 
@@ -176,6 +176,13 @@ std::vector<std::int32_t> SuffixWindows(const JointProgram& joint) {
   return {static_cast<std::int32_t>(most - blocks.begin())};
 }
 
+bool OverwritesState(const Profile& profile) {
+  return std::ranges::any_of(profile.ops, [&](const Op& op) {
+    return std::ranges::any_of(
+        op.writes, [&](BufferId id) { return profile.buffers[Index(id)].is_persistent; });
+  });
+}
+
 /// Few windows first, at last as many as asked for.
 std::vector<WindowCounts> WindowCountsFor(const JointBoundRequest& request) {
   std::vector<WindowCounts> rounds{};
@@ -264,7 +271,8 @@ JointBound ProveJointBound(const Profile& profile, const std::vector<OpEffects>&
       best.guide = std::move(windows.guide);
       best.relaxation_ns = windows.relaxation_ns;
     }
-    if (windows_ns < last_ns) break;  // More of them share more.
+    // Without state more of them only share more; else it matters where cuts come to lie.
+    if (windows_ns < last_ns && !OverwritesState(profile)) break;
     last_ns = windows_ns;
   }
   return best;
