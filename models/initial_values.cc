@@ -15,6 +15,7 @@
 #include "files/safetensors.h"
 #include "ir/errors.h"
 #include "models/generate.h"
+#include "models/initial_weight.h"
 #include "models/noise_schedule.h"
 #include "models/random.h"
 #include "models/sampler.h"
@@ -30,21 +31,6 @@ constexpr double kGuidanceScale = 7.5;
 constexpr std::string_view kSeedPrefix = "seed:";
 constexpr std::string_view kAdapterA = ".lora_A.weight";
 constexpr std::string_view kAdapterB = ".lora_B.weight";
-
-/// As PyTorch starts its modules, but biases 0; adapters as PEFT's "gaussian" start.
-void FillWeight(const std::string& name, std::uint64_t seed, const at::Tensor& value) {
-  const std::uint64_t key = RandomKey(seed, name);
-  if (name.ends_with(kAdapterA)) {
-    FillBell(key, 1.0 / static_cast<double>(value.size(0)), value);
-  } else if (name.ends_with(kAdapterB) || name.ends_with(".bias")) {
-    value.zero_();
-  } else if (value.dim() == 1) {
-    value.fill_(1);  // Of a norm.
-  } else {
-    const auto fan_in = static_cast<double>(value[0].numel());
-    FillUniform(key, 1 / std::sqrt(fan_in), value);
-  }
-}
 
 /// The sampler's step that the seed chooses: three inputs must be of the same one.
 DdimStep ChooseStep(std::uint64_t seed) {
@@ -90,7 +76,7 @@ void FillFresh(const Buffer& buffer, std::uint64_t seed, const at::Tensor& value
                const std::string& where) {
   switch (buffer.role) {
     case BufferRole::kWeight:
-      return FillWeight(buffer.name, seed, value);
+      return FillInitialWeight(buffer.name, seed, value);
     case BufferRole::kOptimizerState:
       value.zero_();
       return;
