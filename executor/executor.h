@@ -24,7 +24,10 @@ using LoadValue = std::function<void(const Buffer& buffer, const torch::Tensor& 
 using OnResult = std::function<void(const Buffer& buffer, const torch::Tensor& value)>;
 
 struct ExecuteOptions {
-  std::int64_t iteration_count = 5;  // Timed ones, after one that is not; >= 1.
+  std::int64_t iteration_count = 5;  // Timed ones, after one that is not. 0: only that first one,
+                                     // and it is timed; of graphs it has those of repetitions
+                                     // after a body's first, and on_result sees no gradients
+                                     // where there are graphs.
   bool use_graph = true;             // Each phase body as one graph, where the device has graphs.
   bool poison = false;  // Fill freed ranges with NaN bytes: finds reads of dead values.
   std::optional<std::uint64_t> jitter_seed{};  // Delay copies, and computes beside them, at

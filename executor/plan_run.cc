@@ -208,8 +208,9 @@ void PlanRun::Iterate(const Pass& pass) {
 
 void PlanRun::RunPart(std::size_t index, const Pass& pass) {
   const Part& part = parts_[index];
-  const bool is_graph = pass.use_graphs && MakeGraphs(index, pass);
   for (std::int64_t i = 0; i < part.repeat_count; ++i) {
+    const bool is_spared = pass.spares_first_repetition && i == 0;
+    const bool is_graph = pass.use_graphs && !is_spared && MakeGraphs(index, pass);
     copies_.Begin(index);
     if (is_graph) {
       Launch(index);
@@ -287,7 +288,7 @@ void PlanRun::Issue(std::size_t index, std::size_t begin, std::size_t end, const
       issue();
     }
     if (!is_copy) copies_.AfterCompute(index, i);
-    if (!pass.use_graphs) AddProgress(1);
+    if (!pass.use_graphs || (pass.spares_first_repetition && !is_capturing_)) AddProgress(1);
     const std::int64_t peak_bytes = arena_.TakePeakBytes();
     if (!is_recorded) continue;
     part.timeline.live_after_bytes[i] = arena_.live_bytes();

@@ -22,9 +22,10 @@ namespace stint {
 
 /// What one pass over the plan is for.
 struct Pass {
-  std::int64_t iteration = 0;  // Moves random numbers.
-  bool use_graphs = false;     // Capture parts where possible, launch them from then on.
-  bool gives_results = false;  // To on_result.
+  std::int64_t iteration = 0;            // Moves random numbers.
+  bool use_graphs = false;               // Capture parts where possible, launch them from then on.
+  bool spares_first_repetition = false;  // No graph of that: libraries load what they need in it.
+  bool gives_results = false;            // To on_result.
   bool times_instructions = false;
   IoSlots* slots = nullptr;  // Bring inputs and take outputs; may be null.
 };

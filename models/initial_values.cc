@@ -19,6 +19,7 @@
 #include "models/noise_schedule.h"
 #include "models/random.h"
 #include "models/sampler.h"
+#include "models/scalar_types.h"
 #include "models/workload.h"
 
 namespace stint {
@@ -58,7 +59,7 @@ void FillInput(const Buffer& buffer, std::uint64_t seed, const at::Tensor& value
   } else if (buffer.name == "sampler_steps") {
     // DDIM's, whatever the sampler: numbers of a real run.
     value.copy_(SamplerTable(MakeSamplerSchedule({}, value.size(0), AlphasCumprodValues())));
-  } else if (buffer.name == "initial_scale") {
+  } else if (buffer.name == "initial_scale" || buffer.name == "picture_scale") {
     value.fill_(1);
   } else if (buffer.name == "guidance_scale") {
     value.fill_(kGuidanceScale);
@@ -108,22 +109,6 @@ class SeedSource : public ValueSource {
   std::string flag_;
 };
 
-/// The dtype of an entry, if values can be made of it.
-std::optional<at::ScalarType> ScalarTypeOfEntry(Dtype dtype) {
-  switch (dtype) {
-    case Dtype::kF32:
-      return at::kFloat;
-    case Dtype::kF16:
-      return at::kHalf;
-    case Dtype::kBf16:
-      return at::kBFloat16;
-    case Dtype::kI64:
-      return at::kLong;
-    default:
-      return std::nullopt;
-  }
-}
-
 class FileSource : public ValueSource {
  public:
   /// `may_be_absent`: buffers that start as a fresh run's if the file does not have them.
@@ -148,7 +133,7 @@ class FileSource : public ValueSource {
                        fmt::format("has the sizes [{}], not [{}]", fmt::join(entry.sizes, ", "),
                                    fmt::join(value.sizes(), ", ")));
     }
-    const std::optional<at::ScalarType> dtype = ScalarTypeOfEntry(entry.dtype);
+    const std::optional<at::ScalarType> dtype = ScalarTypeOf(entry.dtype);
     if (!dtype || at::isFloatingType(*dtype) != value.is_floating_point()) {
       throw InputError(
           where, fmt::format("is of dtype {}, which does not turn into {}",

@@ -19,6 +19,7 @@
 #include "models/initial_weight.h"
 #include "models/known_models.h"
 #include "models/pipeline_config.h"
+#include "models/scalar_types.h"
 #include "models/tokenizer_files.h"
 
 namespace stint {
@@ -26,20 +27,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
-
-at::ScalarType ScalarTypeOf(Dtype dtype) {
-  switch (dtype) {
-    case Dtype::kF32:
-      return at::kFloat;
-    case Dtype::kF16:
-      return at::kHalf;
-    case Dtype::kBf16:
-      return at::kBFloat16;
-    default:
-      Check(false, "random weights are float32, float16 or bfloat16");
-      return at::kFloat;
-  }
-}
 
 bool IsTextEncoder(const std::string& part) { return part.starts_with("text_encoder"); }
 
@@ -118,7 +105,7 @@ WrittenPipeline WriteRandomPipeline(const RandomPipeline& request, const fs::pat
                      fmt::format("is '{}', not one of {}", request.model, KnownPipelineNames()));
   }
   const PipelineConfig config = PipelineConfigFromJson(*text, request.model);
-  const at::ScalarType scalar_type = ScalarTypeOf(request.dtype);
+  const at::ScalarType scalar_type = ScalarTypeOf(request.dtype).value();
   const std::vector<Component> components = ComponentsOf(config);
   std::int64_t done_count = 0;
   std::int64_t total_count = 0;

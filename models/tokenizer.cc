@@ -150,6 +150,7 @@ std::vector<std::int64_t> ClipTokenizer::Encode(std::string_view text) const {
 void ClipTokenizer::SetPad(const std::string& token, const std::string& where) {
   if (token.empty()) throw InputError(where, "is empty");
   pad_id_ = IdOf(token, where);
+  specials_.resize(2);  // Start and end.
   if (pad_id_ != start_id_ && pad_id_ != end_id_) specials_.push_back({token, pad_id_});
 }
 

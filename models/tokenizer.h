@@ -12,7 +12,7 @@
 
 namespace stint {
 
-/// Immutable once made.
+/// Immutable once made and told what pads.
 class ClipTokenizer {
  public:
   /// `vocabulary`: vocab.json, from token to id. `merges`: merges.txt, a pair of tokens on each
@@ -34,6 +34,10 @@ class ClipTokenizer {
   /// Start, as many ids of `text` as fit, end, then `pad_id` up to `token_count` ids.
   std::vector<std::int64_t> EncodePadded(std::string_view text, std::int64_t token_count,
                                          std::int64_t pad_id) const;
+
+  /// Pads with `token` from now on.
+  /// @throws InputError naming `where` if there is no such token.
+  void SetPad(const std::string& token, const std::string& where);
 
   std::int64_t start_id() const { return start_id_; }
   std::int64_t end_id() const { return end_id_; }
@@ -57,7 +61,6 @@ class ClipTokenizer {
     std::int64_t id = 0;
   };
 
-  void SetPad(const std::string& token, const std::string& where);
   void AppendText(std::string_view text, std::vector<std::int64_t>& ids) const;
   void AppendWord(std::string_view word, std::vector<std::int64_t>& ids) const;
   const Merge* FindMerge(std::int64_t left, std::int64_t right) const;
