@@ -126,7 +126,7 @@ TEST_F(GenerateTest, RefusesBadInputInOneLineAndLeavesNothing) {
         "\x80\x02"
         "cposix\nsystem\n");
   expect_refused("--model old.ckpt", "old.ckpt: is a pickle checkpoint");
-  expect_refused("--model model --size 60x64", "--size: the width is 60, not a multiple of 64");
+  expect_refused("--model model --size 100x64", "--size: the width is 100, not a multiple of 64");
   expect_refused("--model model --size big", "--size: is 'big'");
   expect_refused("--model model --sampler magic", "--sampler: is 'magic'");
   expect_refused("--model model --lora missing.safetensors", "missing.safetensors: ");

@@ -205,9 +205,8 @@ TEST(SamplerTest, LastStepsAreThoseOfTheWholeScheduleButForHistory) {
     for (std::size_t i = 0; i < 4; ++i) {
       EXPECT_EQ(last.steps[i].timestep, whole.steps[i + 6].timestep);
       EXPECT_EQ(last.steps[i].input_scale, whole.steps[i + 6].input_scale);
-      if (i > 0) EXPECT_EQ(last.steps[i].next_history, whole.steps[i + 6].next_history);
+      EXPECT_EQ(last.steps[i].next_history, i == 0 ? 0 : whole.steps[i + 6].next_history);
     }
-    EXPECT_EQ(last.steps[0].next_history, 0);
     // Signal and noise as the first step takes them: its latents have variance 1 once scaled.
     const double scale = last.steps[0].input_scale;
     EXPECT_NEAR(std::hypot(scale * last.picture_scale, scale * last.picture_noise_scale), 1, 1e-9);
