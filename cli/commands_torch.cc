@@ -29,6 +29,7 @@ void AddCommands(CLI::App& app, ExitCode& exit_code) {
   AddBenchSolversCommand(app, exit_code);
   AddPackCommand(app, exit_code);
   AddGenerateCommand(app, exit_code);
+  AddTrainCommand(app, exit_code);
   AddMakeWeightsCommand(app, exit_code);
 }
 

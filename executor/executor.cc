@@ -93,20 +93,36 @@ Report Execute(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
   return report;
 }
 
-void RunLoop(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
-             const LoadValue& load, const LoopOptions& options) {
+Report RunLoop(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
+               const LoadValue& load, const LoopOptions& options) {
   const ExecuteOptions plain;
   PlanRun run(profile, plan, runtime, plain);
   IoSlots slots(profile, runtime, options);
   const bool use_graphs = options.use_graph && runtime.kind() == DeviceKind::kCuda;
   run.Load(load);
-  for (std::int64_t i = 0; i < options.iteration_count; ++i) {
+  const std::int64_t begin = options.first_iteration;
+  std::int64_t end = begin + options.iteration_count;
+  std::int64_t next_given = begin;
+  const auto give_before = [&](std::int64_t iteration) {
+    while (next_given < iteration) slots.Give(next_given++);
+  };
+  for (std::int64_t i = begin; i < end; ++i) {
     slots.Prepare(i);
     // The first one makes libraries load what they need, which no graph can.
-    run.Iterate({.iteration = i, .use_graphs = use_graphs && i > 0, .slots = &slots});
-    if (i > 0) slots.Give(i - 1);
+    run.Iterate({.iteration = i, .use_graphs = use_graphs && i > begin, .slots = &slots});
+    give_before(i);
+    if (options.is_last && options.is_last(i)) end = i + 1;
+    if (options.wants_state && options.wants_state(i)) {
+      give_before(i + 1);
+      run.GiveState([&](const Buffer& buffer, const torch::Tensor& value) {
+        options.on_state(i, buffer, value);
+      });
+    }
   }
-  if (options.iteration_count > 0) slots.Give(options.iteration_count - 1);
+  give_before(end);
+  Report report = run.MakeReport();
+  report.iteration_count = end - begin;
+  return report;
 }
 
 }  // namespace stint

@@ -473,19 +473,33 @@ void* PlanRun::PlaceOf(BufferId id) {
   return host_offsets_[i] == kNowhere ? nullptr : copies_.HostAt(host_offsets_[i]);
 }
 
-void PlanRun::GiveResult(BufferId id) {
+/// A copy of its memory, wherever it is; copies that brought it there are over.
+at::Tensor PlanRun::ImageOf(BufferId id) {
   const std::size_t i = Index(id);
   const at::Tensor image = shapes_.MakeImage(id);
   const std::int64_t size_bytes = profile_.buffers[i].size_bytes;
   if (offsets_[i] == kNowhere && host_offsets_[i] != kNowhere) {
-    runtime_.Synchronize();  // The copy that brought it there is over.
+    runtime_.Synchronize();
     std::memcpy(image.mutable_data_ptr(), copies_.HostAt(host_offsets_[i]),
                 static_cast<std::size_t>(size_bytes));
   } else {
     runtime_.CopyToHost(image.mutable_data_ptr(), AddressOf(id), size_bytes);
   }
-  is_given_[i] = true;
-  options_.on_result(profile_.buffers[i], shapes_.ValueIn(id, image));
+  return image;
+}
+
+void PlanRun::GiveState(const OnResult& on_state) {
+  for (std::size_t i = 0; i < profile_.buffers.size(); ++i) {
+    const Buffer& buffer = profile_.buffers[i];
+    if (!buffer.is_persistent || !is_written_[i] || buffer.size_bytes == 0) continue;
+    on_state(buffer, shapes_.ValueIn(BufferId(i), ImageOf(BufferId(i))));
+  }
+}
+
+void PlanRun::GiveResult(BufferId id) {
+  const at::Tensor image = ImageOf(id);
+  is_given_[Index(id)] = true;
+  options_.on_result(profile_.buffers[Index(id)], shapes_.ValueIn(id, image));
 }
 
 /// What the end of an iteration leaves: outputs, what the program wrote, and gradients that were

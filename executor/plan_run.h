@@ -46,6 +46,10 @@ class PlanRun {
   /// All phases once. Memory is measured in each pass that issues op by op.
   void Iterate(const Pass& pass);
 
+  /// Shows each persistent buffer that the program writes as the last iteration left it, once the
+  /// device is idle.
+  void GiveState(const OnResult& on_state);
+
   /// Whether any part of the plan is a graph now.
   bool HasGraphs() const;
 
@@ -109,6 +113,7 @@ class PlanRun {
   void End(BufferId id, const Pass& pass);
   std::int64_t Leave(BufferId id);
   bool IsDueResult(BufferId id) const;
+  at::Tensor ImageOf(BufferId id);
   void GiveResult(BufferId id);
   void GiveFinalResults(const Pass& pass);
   void AddProgress(std::int64_t instruction_count);

@@ -59,7 +59,7 @@ void FillInput(const Buffer& buffer, std::uint64_t seed, const at::Tensor& value
   } else if (buffer.name == "sampler_steps") {
     // DDIM's, whatever the sampler: numbers of a real run.
     value.copy_(SamplerTable(MakeSamplerSchedule({}, value.size(0), AlphasCumprodValues())));
-  } else if (buffer.name == "initial_scale" || buffer.name == "picture_scale") {
+  } else if (buffer.name == "loss_weights" || buffer.name == "initial_scale" || buffer.name == "picture_scale") {
     value.fill_(1);
   } else if (buffer.name == "guidance_scale") {
     value.fill_(kGuidanceScale);
@@ -179,7 +179,8 @@ std::unique_ptr<ValueSource> MakeWeightSource(const std::string& text, const std
 
 std::unique_ptr<ValueSource> MakeInputSource(const std::string& text, const std::string& flag) {
   return MakeSource(text, flag, [](const Buffer& buffer) {
-    return buffer.role == BufferRole::kConstant || buffer.name == "learning_rate";
+    return buffer.role == BufferRole::kConstant || buffer.name == "learning_rate" ||
+           buffer.name == "loss_weights";
   });
 }
 
