@@ -59,7 +59,8 @@ void FillInput(const Buffer& buffer, std::uint64_t seed, const at::Tensor& value
   } else if (buffer.name == "sampler_steps") {
     // DDIM's, whatever the sampler: numbers of a real run.
     value.copy_(SamplerTable(MakeSamplerSchedule({}, value.size(0), AlphasCumprodValues())));
-  } else if (buffer.name == "loss_weights" || buffer.name == "initial_scale" || buffer.name == "picture_scale") {
+  } else if (buffer.name == "loss_weights" || buffer.name == "initial_scale" ||
+             buffer.name == "picture_scale") {
     value.fill_(1);
   } else if (buffer.name == "guidance_scale") {
     value.fill_(kGuidanceScale);

@@ -165,9 +165,10 @@ TEST(TrainTest, MicroStepsWithTheirOwnSamplesAddUpToOneStepWithAllOfThem) {
   workload.micro_step_count = 4;
   const EagerHost four = RunTask(workload);
   ASSERT_EQ(one.marks(), four.marks());
+  // Sums over samples are taken in another order.
   for (const auto& [name, value] : one.results()) {
     EXPECT_LT(MaxDifference(value, four.results().at(name)),
-              1e-5 * value.abs().max().item<double>())
+              3e-5 * value.abs().max().item<double>())
         << name;
   }
 }
@@ -203,9 +204,9 @@ TEST(TrainTest, ClipsTheGlobalNormOfAllGradients) {
       if (key == "loss") continue;
       const at::Tensor expected = gradient * (norm / 4 / (norm + 1e-6));
       const double scale = expected.abs().max().item<double>();
-      EXPECT_LT(MaxDifference(clipped.results().at(key), expected), 1e-5 * scale) << key;
+      EXPECT_LT(MaxDifference(clipped.results().at(key), expected), 3e-5 * scale) << key;
       EXPECT_LT(MaxDifference(clipped.persistent().at(key.substr(5) + ".exp_avg"), expected * 0.1),
-                1e-5 * scale);
+                3e-5 * scale);
     }
   }
 }
