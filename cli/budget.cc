@@ -4,10 +4,10 @@
 
 #include <cmath>
 
+#include "cli/artifacts.h"
 #include "ir/errors.h"
 #include "ir/quoted.h"
 #include "ir/units.h"
-#include "planner/make_plan.h"
 
 namespace stint {
 
@@ -39,6 +39,21 @@ std::int64_t ActivationBudget(const Profile& profile, double share) {
   const auto activation_bytes = static_cast<double>(keep_all.plan->peak_bytes - persistent_bytes);
   return OverheadBytes(profile) + persistent_bytes +
          static_cast<std::int64_t>(std::ceil(share * activation_bytes));
+}
+
+std::string DescribeNo(const PlanRequest& request, const PlanAnswer& answer) {
+  const bool is_proved = answer.status == SolveStatus::kInfeasible;
+  std::string line = is_proved ? fmt::format("no plan fits {}", ExactBytes(request.budget_bytes))
+                               : fmt::format(
+                                     "{} found no plan within {}, and no proof that none "
+                                     "exists",
+                                     request.solver, ExactBytes(request.budget_bytes));
+  if (answer.min_budget_bytes > 0) {
+    line += fmt::format("; the smallest budget that {} is {}", is_proved ? "works" : "may work",
+                        ExactBytes(answer.min_budget_bytes));
+  }
+  if (!answer.binding.empty()) line += ": " + answer.binding;
+  return line;
 }
 
 }  // namespace stint

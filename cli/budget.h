@@ -5,6 +5,7 @@
 #include <string>
 
 #include "ir/profile.h"
+#include "planner/make_plan.h"
 
 namespace stint {
 
@@ -15,5 +16,9 @@ double ParsePercent(const std::string& text, const std::string& flag);
 /// Device memory of the whole process that allows what no plan can avoid (overhead of the device,
 /// persistent buffers) and `share` of what the keep-all plan needs beside them.
 std::int64_t ActivationBudget(const Profile& profile, double share);
+
+/// Why there is no plan, in one line without the program's name: what does not fit, and the
+/// smallest budget that could.
+std::string DescribeNo(const PlanRequest& request, const PlanAnswer& answer);
 
 }  // namespace stint

@@ -19,8 +19,12 @@ void AddInspectCommand(CLI::App& app, ExitCode& exit_code);
 void AddConvertCommand(CLI::App& app, ExitCode& exit_code);
 void AddBenchSolversCommand(CLI::App& app, ExitCode& exit_code);
 void AddPackCommand(CLI::App& app, ExitCode& exit_code);
+void AddGenerateCommand(CLI::App& app, ExitCode& exit_code);
+void AddTrainCommand(CLI::App& app, ExitCode& exit_code);
+void AddMakeWeightsCommand(CLI::App& app, ExitCode& exit_code);
 
-/// Adds what this build has: everything, or without LibTorch all but profile and run.
+/// Adds what this build has: everything, or without LibTorch all but profile, run,
+/// generate, train and make-weights.
 void AddCommands(CLI::App& app, ExitCode& exit_code);
 
 /// "stint 0.1.0 (4f2a1c9), torch 2.11.0"; without LibTorch only the first half.

@@ -28,6 +28,9 @@ void AddCommands(CLI::App& app, ExitCode& exit_code) {
   AddConvertCommand(app, exit_code);
   AddBenchSolversCommand(app, exit_code);
   AddPackCommand(app, exit_code);
+  AddGenerateCommand(app, exit_code);
+  AddTrainCommand(app, exit_code);
+  AddMakeWeightsCommand(app, exit_code);
 }
 
 std::string VersionText() { return std::string(kStintVersion) + ", torch " TORCH_VERSION; }

@@ -13,10 +13,14 @@ ScopedInterrupt::ScopedInterrupt() {
   struct sigaction action {};
   action.sa_handler = [](int) { interrupted = true; };
   action.sa_flags = SA_RESETHAND;
-  sigaction(SIGINT, &action, &previous_);
+  sigaction(SIGINT, &action, &previous_interrupt_);
+  sigaction(SIGTERM, &action, &previous_termination_);
 }
 
-ScopedInterrupt::~ScopedInterrupt() { sigaction(SIGINT, &previous_, nullptr); }
+ScopedInterrupt::~ScopedInterrupt() {
+  sigaction(SIGINT, &previous_interrupt_, nullptr);
+  sigaction(SIGTERM, &previous_termination_, nullptr);
+}
 
 const std::atomic<bool>& ScopedInterrupt::was_pressed() const { return interrupted; }
 

@@ -1,4 +1,4 @@
-// Ctrl-C as a request instead of an end.
+// Ctrl-C and SIGTERM as a request instead of an end.
 #pragma once
 
 #include <atomic>
@@ -6,8 +6,8 @@
 
 namespace stint {
 
-/// While it lives, the first Ctrl-C sets a flag and the second ends the process as usual. One at a
-/// time.
+/// While it lives, the first Ctrl-C or SIGTERM sets a flag and the second of its kind ends the
+/// process as usual. One at a time.
 class ScopedInterrupt {
  public:
   ScopedInterrupt();
@@ -18,7 +18,8 @@ class ScopedInterrupt {
   const std::atomic<bool>& was_pressed() const;
 
  private:
-  struct sigaction previous_ {};
+  struct sigaction previous_interrupt_ {};
+  struct sigaction previous_termination_ {};
 };
 
 }  // namespace stint

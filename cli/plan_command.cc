@@ -88,22 +88,6 @@ std::int64_t CountRecomputes(const Profile& profile, const Plan& plan) {
   return count;
 }
 
-/// The line for a "no", without the program's name.
-std::string DescribeNo(const PlanRequest& request, const PlanAnswer& answer) {
-  const bool is_proved = answer.status == SolveStatus::kInfeasible;
-  std::string line = is_proved ? fmt::format("no plan fits {}", ExactBytes(request.budget_bytes))
-                               : fmt::format(
-                                     "{} found no plan within {}, and no proof that none "
-                                     "exists",
-                                     request.solver, ExactBytes(request.budget_bytes));
-  if (answer.min_budget_bytes > 0) {
-    line += fmt::format("; the smallest budget that {} is {}", is_proved ? "works" : "may work",
-                        ExactBytes(answer.min_budget_bytes));
-  }
-  if (!answer.binding.empty()) line += ": " + answer.binding;
-  return line;
-}
-
 const char* StatusWord(SolveStatus status) {
   switch (status) {
     case SolveStatus::kOptimal:

@@ -35,6 +35,7 @@ class DeviceRuntime {
   virtual ~DeviceRuntime() = default;
 
   virtual DeviceKind kind() const = 0;
+  virtual Device Identify() const = 0;  // Name, memory, threads: at once, nothing is measured.
   virtual Device Describe() const = 0;  // Name, memory, threads; overhead and copy times as
                                         // measured by this call.
 

@@ -66,7 +66,9 @@ class CpuRuntime final : public DeviceRuntime {
 
   DeviceKind kind() const override { return DeviceKind::kCpu; }
 
-  Device Describe() const override {
+  Device Describe() const override { return Identify(); }  // All there is.
+
+  Device Identify() const override {
     return {.kind = DeviceKind::kCpu,
             .name = ProcessorName(),
             .memory_bytes = static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * PageBytes(),

@@ -109,18 +109,21 @@ class CudaRuntime final : public DeviceRuntime {
   /// after the ops of the program have run once.
   Device Describe() const override {
     auto& self = const_cast<CudaRuntime&>(*this);  // Measuring issues work, which changes nothing.
+    Device device = Identify();
+    WarmUpLibraries(self);
+    device.graph_node_bytes = MeasureGraphNodeBytes(self, stream_);
+    device.copy_times = MeasureCopyTimes(stream_);
+    const std::unique_ptr<CopyStreams> copy_streams = self.MakeCopyStreams();  // Take memory, too.
+    device.overhead_bytes = ProcessBytes();
+    return device;
+  }
+
+  Device Identify() const override {
     cudaDeviceProp properties{};
     C10_CUDA_CHECK(cudaGetDeviceProperties(&properties, device_));
-    WarmUpLibraries(self);
-    const std::int64_t graph_node_bytes = MeasureGraphNodeBytes(self, stream_);
-    std::vector<CopyTime> copy_times = MeasureCopyTimes(stream_);
-    const std::unique_ptr<CopyStreams> copy_streams = self.MakeCopyStreams();  // Take memory, too.
     return {.kind = DeviceKind::kCuda,
             .name = properties.name,
-            .memory_bytes = static_cast<std::int64_t>(properties.totalGlobalMem),
-            .overhead_bytes = ProcessBytes(),
-            .graph_node_bytes = graph_node_bytes,
-            .copy_times = std::move(copy_times)};
+            .memory_bytes = static_cast<std::int64_t>(properties.totalGlobalMem)};
   }
 
   void* Allocate(std::int64_t size_bytes) override {

@@ -47,7 +47,7 @@ void SetComputeTime(const Profile& profile, std::int64_t duration_ns, Report& re
 
 Report Execute(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
                const LoadValue& load, const ExecuteOptions& options) {
-  Check(options.iteration_count >= 1, "at least one iteration is timed");
+  Check(options.iteration_count >= 0, "iterations are counted");
   const bool gives_results = options.on_result != nullptr;
   const bool is_cuda = runtime.kind() == DeviceKind::kCuda;
   const bool use_graphs = options.use_graph && is_cuda;
@@ -58,16 +58,24 @@ Report Execute(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
   };
 
   run.Load(load);
-  run.Iterate({.gives_results = gives_results});
+  std::vector<std::int64_t> durations_ns;
+  const bool is_only_one = options.iteration_count == 0;
+  const Pass first{.use_graphs = use_graphs && is_only_one,
+                   .spares_first_repetition = true,
+                   .gives_results = gives_results};
+  if (is_only_one) {
+    durations_ns.push_back(runtime.TimeOnce([&] { run.Iterate(first); }));
+  } else {
+    run.Iterate(first);
+  }
   look_at_process();
-  if (use_graphs) {
+  if (use_graphs && !is_only_one) {
     // Captures the graphs. Whoever looks at results sees those of the graphs, too.
     if (gives_results) run.Load(load);
     run.Iterate(
         {.iteration = gives_results ? 0 : 1, .use_graphs = true, .gives_results = gives_results});
     look_at_process();
   }
-  std::vector<std::int64_t> durations_ns;
   for (std::int64_t i = 0; i < options.iteration_count; ++i) {
     const Pass pass{
         .iteration = i + 2, .use_graphs = use_graphs, .times_instructions = !run.HasGraphs()};
@@ -79,26 +87,42 @@ Report Execute(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
   std::sort(durations_ns.begin(), durations_ns.end());
   report.duration_ns = Quartile(durations_ns, 2);
   report.spread_ns = (Quartile(durations_ns, 3) - Quartile(durations_ns, 1)) / 2;
-  report.iteration_count = options.iteration_count;
+  report.iteration_count = std::ssize(durations_ns);
   report.process_bytes = process_bytes;
   report.recomputed_op_count = CountRecomputedOps(profile, plan);
   return report;
 }
 
-void RunLoop(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
-             const LoadValue& load, const LoopOptions& options) {
+Report RunLoop(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
+               const LoadValue& load, const LoopOptions& options) {
   const ExecuteOptions plain;
   PlanRun run(profile, plan, runtime, plain);
   IoSlots slots(profile, runtime, options);
   const bool use_graphs = options.use_graph && runtime.kind() == DeviceKind::kCuda;
   run.Load(load);
-  for (std::int64_t i = 0; i < options.iteration_count; ++i) {
+  const std::int64_t begin = options.first_iteration;
+  std::int64_t end = begin + options.iteration_count;
+  std::int64_t next_given = begin;
+  const auto give_before = [&](std::int64_t iteration) {
+    while (next_given < iteration) slots.Give(next_given++);
+  };
+  for (std::int64_t i = begin; i < end; ++i) {
     slots.Prepare(i);
     // The first one makes libraries load what they need, which no graph can.
-    run.Iterate({.iteration = i, .use_graphs = use_graphs && i > 0, .slots = &slots});
-    if (i > 0) slots.Give(i - 1);
+    run.Iterate({.iteration = i, .use_graphs = use_graphs && i > begin, .slots = &slots});
+    give_before(i);
+    if (options.is_last && options.is_last(i)) end = i + 1;
+    if (options.wants_state && options.wants_state(i)) {
+      give_before(i + 1);
+      run.GiveState([&](const Buffer& buffer, const torch::Tensor& value) {
+        options.on_state(i, buffer, value);
+      });
+    }
   }
-  if (options.iteration_count > 0) slots.Give(options.iteration_count - 1);
+  give_before(end);
+  Report report = run.MakeReport();
+  report.iteration_count = end - begin;
+  return report;
 }
 
 }  // namespace stint

@@ -24,7 +24,10 @@ using LoadValue = std::function<void(const Buffer& buffer, const torch::Tensor& 
 using OnResult = std::function<void(const Buffer& buffer, const torch::Tensor& value)>;
 
 struct ExecuteOptions {
-  std::int64_t iteration_count = 5;  // Timed ones, after one that is not; >= 1.
+  std::int64_t iteration_count = 5;  // Timed ones, after one that is not. 0: only that first one,
+                                     // and it is timed; of graphs it has those of repetitions
+                                     // after a body's first, and on_result sees no gradients
+                                     // where there are graphs.
   bool use_graph = true;             // Each phase body as one graph, where the device has graphs.
   bool poison = false;  // Fill freed ranges with NaN bytes: finds reads of dead values.
   std::optional<std::uint64_t> jitter_seed{};  // Delay copies, and computes beside them, at
@@ -44,6 +47,7 @@ Report Execute(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
 
 /// A training loop: new inputs for each iteration, its outputs while the next one runs.
 struct LoopOptions {
+  std::int64_t first_iteration = 0;  // Others have been run before: a loop that goes on.
   std::int64_t iteration_count = 1;
   bool use_graph = true;
   /// Fills an input of an iteration, while the device is at the one before; may be empty, and then
@@ -53,12 +57,23 @@ struct LoopOptions {
   /// Sees an output of an iteration, when the next one has been issued; may be empty.
   std::function<void(std::int64_t iteration, const Buffer& buffer, const torch::Tensor& value)>
       on_output{};
+  /// Whether the loop ends with the iteration that has just been issued; may be empty.
+  std::function<bool(std::int64_t iteration)> is_last{};
+  /// Whether the state after the iteration that has just been issued is wanted; asked after
+  /// is_last; may be empty.
+  std::function<bool(std::int64_t iteration)> wants_state{};
+  /// Sees each persistent buffer that the program writes, in the order of the profile, as the
+  /// iteration leaves it; on_output has seen the iteration's outputs before. What lies in host
+  /// memory then is read there and does not pass the device.
+  std::function<void(std::int64_t iteration, const Buffer& buffer, const torch::Tensor& value)>
+      on_state{};
 };
 
 /// Loads `plan`, which must have passed CheckPlan, and runs it again and again; the host never
-/// waits for an iteration that it has just issued. Values are CPU tensors.
+/// waits for an iteration that it has just issued, unless its state is wanted. Values are CPU
+/// tensors. @returns what was measured of memory; its times are 0.
 /// @throws InputError as Execute does.
-void RunLoop(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
-             const LoadValue& load, const LoopOptions& options);
+Report RunLoop(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
+               const LoadValue& load, const LoopOptions& options);
 
 }  // namespace stint

@@ -208,8 +208,9 @@ void PlanRun::Iterate(const Pass& pass) {
 
 void PlanRun::RunPart(std::size_t index, const Pass& pass) {
   const Part& part = parts_[index];
-  const bool is_graph = pass.use_graphs && MakeGraphs(index, pass);
   for (std::int64_t i = 0; i < part.repeat_count; ++i) {
+    const bool is_spared = pass.spares_first_repetition && i == 0;
+    const bool is_graph = pass.use_graphs && !is_spared && MakeGraphs(index, pass);
     copies_.Begin(index);
     if (is_graph) {
       Launch(index);
@@ -287,7 +288,7 @@ void PlanRun::Issue(std::size_t index, std::size_t begin, std::size_t end, const
       issue();
     }
     if (!is_copy) copies_.AfterCompute(index, i);
-    if (!pass.use_graphs) AddProgress(1);
+    if (!pass.use_graphs || (pass.spares_first_repetition && !is_capturing_)) AddProgress(1);
     const std::int64_t peak_bytes = arena_.TakePeakBytes();
     if (!is_recorded) continue;
     part.timeline.live_after_bytes[i] = arena_.live_bytes();
@@ -472,19 +473,33 @@ void* PlanRun::PlaceOf(BufferId id) {
   return host_offsets_[i] == kNowhere ? nullptr : copies_.HostAt(host_offsets_[i]);
 }
 
-void PlanRun::GiveResult(BufferId id) {
+/// A copy of its memory, wherever it is; copies that brought it there are over.
+at::Tensor PlanRun::ImageOf(BufferId id) {
   const std::size_t i = Index(id);
   const at::Tensor image = shapes_.MakeImage(id);
   const std::int64_t size_bytes = profile_.buffers[i].size_bytes;
   if (offsets_[i] == kNowhere && host_offsets_[i] != kNowhere) {
-    runtime_.Synchronize();  // The copy that brought it there is over.
+    runtime_.Synchronize();
     std::memcpy(image.mutable_data_ptr(), copies_.HostAt(host_offsets_[i]),
                 static_cast<std::size_t>(size_bytes));
   } else {
     runtime_.CopyToHost(image.mutable_data_ptr(), AddressOf(id), size_bytes);
   }
-  is_given_[i] = true;
-  options_.on_result(profile_.buffers[i], shapes_.ValueIn(id, image));
+  return image;
+}
+
+void PlanRun::GiveState(const OnResult& on_state) {
+  for (std::size_t i = 0; i < profile_.buffers.size(); ++i) {
+    const Buffer& buffer = profile_.buffers[i];
+    if (!buffer.is_persistent || !is_written_[i] || buffer.size_bytes == 0) continue;
+    on_state(buffer, shapes_.ValueIn(BufferId(i), ImageOf(BufferId(i))));
+  }
+}
+
+void PlanRun::GiveResult(BufferId id) {
+  const at::Tensor image = ImageOf(id);
+  is_given_[Index(id)] = true;
+  options_.on_result(profile_.buffers[Index(id)], shapes_.ValueIn(id, image));
 }
 
 /// What the end of an iteration leaves: outputs, what the program wrote, and gradients that were

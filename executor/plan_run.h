@@ -22,9 +22,10 @@ namespace stint {
 
 /// What one pass over the plan is for.
 struct Pass {
-  std::int64_t iteration = 0;  // Moves random numbers.
-  bool use_graphs = false;     // Capture parts where possible, launch them from then on.
-  bool gives_results = false;  // To on_result.
+  std::int64_t iteration = 0;            // Moves random numbers.
+  bool use_graphs = false;               // Capture parts where possible, launch them from then on.
+  bool spares_first_repetition = false;  // No graph of that: libraries load what they need in it.
+  bool gives_results = false;            // To on_result.
   bool times_instructions = false;
   IoSlots* slots = nullptr;  // Bring inputs and take outputs; may be null.
 };
@@ -44,6 +45,10 @@ class PlanRun {
 
   /// All phases once. Memory is measured in each pass that issues op by op.
   void Iterate(const Pass& pass);
+
+  /// Shows each persistent buffer that the program writes as the last iteration left it, once the
+  /// device is idle.
+  void GiveState(const OnResult& on_state);
 
   /// Whether any part of the plan is a graph now.
   bool HasGraphs() const;
@@ -108,6 +113,7 @@ class PlanRun {
   void End(BufferId id, const Pass& pass);
   std::int64_t Leave(BufferId id);
   bool IsDueResult(BufferId id) const;
+  at::Tensor ImageOf(BufferId id);
   void GiveResult(BufferId id);
   void GiveFinalResults(const Pass& pass);
   void AddProgress(std::int64_t instruction_count);

@@ -47,7 +47,15 @@ void WritePng(const std::filesystem::path& path, const Image& image, const PngTe
 /// @throws InputError if it is damaged.
 PngTexts DecodePngTexts(std::span<const std::byte> bytes, const std::string& where);
 
-/// Scaled so that it covers `size`, then cut around its centre.
+/// How a picture is cut to a size: scaled to the smallest size of its shape that covers that one,
+/// then cut around its centre.
+struct Cut {
+  ImageSize cover{};         // Once it is scaled.
+  std::int64_t left_px = 0;  // Cut off there,
+  std::int64_t top_px = 0;   // and there.
+};
+Cut CutFor(const ImageSize& image, const ImageSize& size);
+/// The picture, cut so.
 Image CropToSize(const Image& image, const ImageSize& size);
 
 }  // namespace stint

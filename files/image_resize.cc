@@ -24,18 +24,23 @@ Image Resize(const Image& image, const ImageSize& size) {
 
 }  // namespace
 
-Image CropToSize(const Image& image, const ImageSize& size) {
-  // The smallest size of the same shape that covers `size`, rounded up to whole pixels.
-  ImageSize cover = size;
+Cut CutFor(const ImageSize& image, const ImageSize& size) {
+  ImageSize cover = size;  // Rounded up to whole pixels.
   if (image.width_px * size.height_px > size.width_px * image.height_px) {
     cover.width_px = (image.width_px * size.height_px + image.height_px - 1) / image.height_px;
   } else {
     cover.height_px = (image.height_px * size.width_px + image.width_px - 1) / image.width_px;
   }
+  return {.cover = cover,
+          .left_px = (cover.width_px - size.width_px) / 2,
+          .top_px = (cover.height_px - size.height_px) / 2};
+}
+
+Image CropToSize(const Image& image, const ImageSize& size) {
+  const auto [cover, left_px, top_px] =
+      CutFor({.width_px = image.width_px, .height_px = image.height_px}, size);
   const bool has_size = cover.width_px == image.width_px && cover.height_px == image.height_px;
   const Image scaled = has_size ? image : Resize(image, cover);
-  const std::int64_t left_px = (cover.width_px - size.width_px) / 2;
-  const std::int64_t top_px = (cover.height_px - size.height_px) / 2;
   Image cropped = {.width_px = size.width_px, .height_px = size.height_px};
   cropped.rgb.resize(static_cast<std::size_t>(3 * size.width_px * size.height_px));
   const auto row_bytes = static_cast<std::size_t>(3 * size.width_px);

@@ -190,7 +190,8 @@ void WriteTrainingState(const std::filesystem::path& path, const TrainingState& 
                   Item("ema", DictOf(state.ema)),
                   Item("scheduler", DictOf(state.scheduler)),
                   Item("rng", DictOf(state.rng)),
-                  Item("data_order", DictOf(state.data_order))};
+                  Item("data_order", DictOf(state.data_order)),
+                  Item("run", DictOf(state.run))};
   WritePth(path, {std::move(root)});
 }
 
@@ -205,6 +206,7 @@ LoadedTrainingState ReadTrainingState(const std::filesystem::path& path) {
                   .scheduler = WordsOf(reader.Sub("scheduler")),
                   .rng = WordsOf(reader.Sub("rng")),
                   .data_order = WordsOf(reader.Sub("data_order"))};
+  if (loaded.file->root().Find("run") != nullptr) loaded.state.run = WordsOf(reader.Sub("run"));
   return loaded;
 }
 

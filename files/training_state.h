@@ -4,7 +4,7 @@
 //     unet.load_state_dict(state["model_state_dict"])
 //     optimizer.load_state_dict(state["optimizer_state_dict"])      # torch.optim.AdamW
 //     state["epoch"], state["step"], state["ema"], state["scheduler"], state["rng"],
-//     state["data_order"]
+//     state["data_order"], state["run"]
 #pragma once
 
 #include <cstdint>
@@ -49,6 +49,8 @@ struct TrainingState {
   StateWords scheduler{};            // Kind, warm-up, total steps, ...
   StateWords rng{};                  // Seed and how many numbers are drawn.
   StateWords data_order{};           // Seed of the shuffle, position in the epoch.
+  StateWords run{};                  // What was trained, and on what: a run that goes on must be
+                                     // told the same. Files of others may lack it.
 };
 
 /// Writes whole or not at all; bytes go from the state's tensors straight to the file.

@@ -80,26 +80,37 @@ class Generation {
                            component.name == "vae" ? vae_dtype_ : dtype_,
                            component.name == "unet" && unet_options_.is_nhwc);
     }
-    const std::int64_t sample_count = 2 * workload.batch_count;
+    const std::int64_t prompt_count = config.PromptsPerPicture() * workload.batch_count;
     const auto input = [&](const std::string& name, const std::vector<std::int64_t>& sizes,
                            at::ScalarType dtype) {
       return host.Persistent(name, BufferRole::kInput, sizes, dtype);
     };
     for (std::size_t i = 0; i < config.text_encoders.size(); ++i) {
       token_ids_.push_back(input(i == 0 ? "token_ids" : "token_ids_2",
-                                 {sample_count, config.text_encoders[i].position_count},
+                                 {prompt_count, config.text_encoders[i].position_count},
                                  at::kLong));
     }
     if (config.unet.HasAddition()) {
-      state_.conditions.time_ids = input("time_ids", {sample_count, kTimeIdCount}, at::kFloat);
+      state_.conditions.time_ids = input("time_ids", {SampleCount(), kTimeIdCount}, at::kFloat);
     }
-    noise_ = input("noise", LatentSizes(workload, config.unet), at::kFloat);
+    const std::vector<std::int64_t> latent_sizes = LatentSizes(workload, config.unet);
+    noise_ = input("noise", latent_sizes, at::kFloat);
     sampler_steps_ =
-        input("sampler_steps", {config.step_count, static_cast<std::int64_t>(Column::kCount)},
+        input("sampler_steps", {config.DoneStepCount(), static_cast<std::int64_t>(Column::kCount)},
               at::kFloat);
     initial_scale_ = input("initial_scale", {}, at::kFloat);
-    guidance_scale_ = input("guidance_scale", {}, at::kFloat);
+    if (IsGuided()) guidance_scale_ = input("guidance_scale", {}, at::kFloat);
+    if (HasPicture()) {
+      picture_ = input("picture",
+                       {1, config.vae.picture_channel_count, workload.height_px, workload.width_px},
+                       at::kFloat);
+      picture_noise_ = input("picture_noise",
+                             {1, latent_sizes[1], latent_sizes[2], latent_sizes[3]}, at::kFloat);
+      picture_scale_ = input("picture_scale", {}, at::kFloat);
+    }
   }
+
+  bool HasPicture() const { return config_.picture_step_count > 0; }
 
   void EncodeText() {
     std::vector<at::Tensor> states;
@@ -115,9 +126,10 @@ class Generation {
                           .wants_pooled = is_last && config_.unet.HasAddition()},
                          weights_.at(name).Finder(), token_ids_[i]);
       states.push_back(config_.HasPenultimateStates() ? encoded.penultimate : encoded.last);
-      state_.conditions.pooled_text = encoded.pooled;
+      if (encoded.pooled.defined()) state_.conditions.pooled_text = BesideZeros(encoded.pooled);
     }
-    state_.conditions.text_states = states.size() == 1 ? states.front() : at::cat(states, -1);
+    state_.conditions.text_states =
+        BesideZeros(states.size() == 1 ? states.front() : at::cat(states, -1));
 
     const ModuleScope module("sampler");
     state_.latents = at::mul(noise_, initial_scale_);
@@ -125,16 +137,29 @@ class Generation {
     if (HasHistory()) state_.history = at::zeros_like(noise_);
   }
 
+  /// The picture's latents, drawn from what the encoder says of them, and noise on top: in place of
+  /// the noise alone.
+  void EncodePicture() {
+    at::Tensor moments;
+    {
+      const ModuleScope module("vae");
+      moments = stint::EncodePicture(config_.vae, VaeAttention(unet_options_.attention),
+                                     weights_.at("vae").Finder(), picture_.to(vae_dtype_));
+    }
+    const at::Tensor drawn = SampleLatents(config_.vae, moments.to(at::kFloat), picture_noise_);
+    const ModuleScope module("sampler");
+    state_.latents.add_(at::mul(drawn, picture_scale_));
+  }
+
   void Denoise() {
-    const std::int64_t sample_count = 2 * workload_.batch_count;
     at::Tensor row;
     UnetInputs inputs = state_.conditions;
     {
       const ModuleScope module("sampler");
       row = at::index_select(sampler_steps_, 0, state_.step_index);
       const at::Tensor scaled = at::mul(state_.latents, At(row, Column::kInputScale));
-      inputs.latents = at::cat({scaled, scaled}, 0).to(dtype_);
-      inputs.timesteps = At(row, Column::kTimestep).expand({sample_count});
+      inputs.latents = (IsGuided() ? at::cat({scaled, scaled}, 0) : scaled).to(dtype_);
+      inputs.timesteps = At(row, Column::kTimestep).expand({SampleCount()});
     }
     at::Tensor predicted;
     {
@@ -142,7 +167,8 @@ class Generation {
       predicted = RunUnet(config_.unet, unet_options_, weights_.at("unet").Finder(), inputs);
     }
     const ModuleScope module("sampler");
-    Step(row, Guide(predicted.to(at::kFloat)));
+    predicted = predicted.to(at::kFloat);
+    Step(row, IsGuided() ? Guide(predicted) : predicted);
   }
 
   void Decode(ProgramHost& host) {
@@ -161,10 +187,18 @@ class Generation {
   }
 
  private:
+  bool IsGuided() const { return config_.guidance != Guidance::kNone; }
+  std::int64_t SampleCount() const { return config_.SamplesPerPicture() * workload_.batch_count; }
   bool HasHistory() const { return config_.scheduler.sampler == SamplerKind::kDpm2m; }
 
   static at::Tensor At(const at::Tensor& row, Column column) {
     return row.select(1, static_cast<std::int64_t>(column));
+  }
+
+  /// Of the prompts -> of all samples, where those without the prompt have zeros.
+  at::Tensor BesideZeros(const at::Tensor& encoded) const {
+    if (config_.guidance != Guidance::kZeros) return encoded;
+    return at::cat({at::zeros_like(encoded), encoded}, 0);
   }
 
   /// predicted [2 b, channels, h, w], without the prompt and then with it -> [b, channels, h, w]
@@ -198,7 +232,10 @@ class Generation {
   at::Tensor noise_;
   at::Tensor sampler_steps_;
   at::Tensor initial_scale_;
-  at::Tensor guidance_scale_;
+  at::Tensor guidance_scale_;  // Undefined without guidance;
+  at::Tensor picture_;         // these, without a picture.
+  at::Tensor picture_noise_;
+  at::Tensor picture_scale_;
   State state_;
 };
 
@@ -208,7 +245,8 @@ void RunGenerate(ProgramHost& host, const Workload& workload, const PipelineConf
   Generation generation(host, workload, config);
   const at::NoGradGuard no_grad;
   host.Phase("text_encode", 1, [&] { generation.EncodeText(); });
-  host.Phase("denoise", config.step_count, [&] { generation.Denoise(); });
+  if (generation.HasPicture()) host.Phase("encode", 1, [&] { generation.EncodePicture(); });
+  host.Phase("denoise", config.DoneStepCount(), [&] { generation.Denoise(); });
   host.Phase("decode", 1, [&] { generation.Decode(host); });
 }
 

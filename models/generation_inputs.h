@@ -1,11 +1,13 @@
-// The inputs of a generation from what a user says: prompts, seed, guidance.
+// The inputs of a generation from what a user says: prompts, seed, guidance, a picture.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "files/image.h"
 #include "ir/profile.h"
 #include "models/tokenizer.h"
 #include "models/workload.h"
@@ -16,7 +18,8 @@ struct GenerationRequest {
   std::string prompt{};
   std::string negative_prompt{};
   double guidance_scale = 7.5;
-  std::uint64_t seed = 0;  // Of the noise, drawn as diffusers draws it on the CPU.
+  std::uint64_t seed = 0;          // Of the noise, drawn as diffusers draws it on the CPU.
+  std::optional<Image> picture{};  // To begin with, of the workload's size.
 };
 
 /// Values for the input buffers of `workload`, a complete one whose task is "generate". One

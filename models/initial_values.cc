@@ -15,9 +15,11 @@
 #include "files/safetensors.h"
 #include "ir/errors.h"
 #include "models/generate.h"
+#include "models/initial_weight.h"
 #include "models/noise_schedule.h"
 #include "models/random.h"
 #include "models/sampler.h"
+#include "models/scalar_types.h"
 #include "models/workload.h"
 
 namespace stint {
@@ -30,21 +32,6 @@ constexpr double kGuidanceScale = 7.5;
 constexpr std::string_view kSeedPrefix = "seed:";
 constexpr std::string_view kAdapterA = ".lora_A.weight";
 constexpr std::string_view kAdapterB = ".lora_B.weight";
-
-/// As PyTorch starts its modules, but biases 0; adapters as PEFT's "gaussian" start.
-void FillWeight(const std::string& name, std::uint64_t seed, const at::Tensor& value) {
-  const std::uint64_t key = RandomKey(seed, name);
-  if (name.ends_with(kAdapterA)) {
-    FillBell(key, 1.0 / static_cast<double>(value.size(0)), value);
-  } else if (name.ends_with(kAdapterB) || name.ends_with(".bias")) {
-    value.zero_();
-  } else if (value.dim() == 1) {
-    value.fill_(1);  // Of a norm.
-  } else {
-    const auto fan_in = static_cast<double>(value[0].numel());
-    FillUniform(key, 1 / std::sqrt(fan_in), value);
-  }
-}
 
 /// The sampler's step that the seed chooses: three inputs must be of the same one.
 DdimStep ChooseStep(std::uint64_t seed) {
@@ -72,7 +59,8 @@ void FillInput(const Buffer& buffer, std::uint64_t seed, const at::Tensor& value
   } else if (buffer.name == "sampler_steps") {
     // DDIM's, whatever the sampler: numbers of a real run.
     value.copy_(SamplerTable(MakeSamplerSchedule({}, value.size(0), AlphasCumprodValues())));
-  } else if (buffer.name == "initial_scale") {
+  } else if (buffer.name == "loss_weights" || buffer.name == "initial_scale" ||
+             buffer.name == "picture_scale") {
     value.fill_(1);
   } else if (buffer.name == "guidance_scale") {
     value.fill_(kGuidanceScale);
@@ -90,7 +78,7 @@ void FillFresh(const Buffer& buffer, std::uint64_t seed, const at::Tensor& value
                const std::string& where) {
   switch (buffer.role) {
     case BufferRole::kWeight:
-      return FillWeight(buffer.name, seed, value);
+      return FillInitialWeight(buffer.name, seed, value);
     case BufferRole::kOptimizerState:
       value.zero_();
       return;
@@ -122,22 +110,6 @@ class SeedSource : public ValueSource {
   std::string flag_;
 };
 
-/// The dtype of an entry, if values can be made of it.
-std::optional<at::ScalarType> ScalarTypeOfEntry(Dtype dtype) {
-  switch (dtype) {
-    case Dtype::kF32:
-      return at::kFloat;
-    case Dtype::kF16:
-      return at::kHalf;
-    case Dtype::kBf16:
-      return at::kBFloat16;
-    case Dtype::kI64:
-      return at::kLong;
-    default:
-      return std::nullopt;
-  }
-}
-
 class FileSource : public ValueSource {
  public:
   /// `may_be_absent`: buffers that start as a fresh run's if the file does not have them.
@@ -162,7 +134,7 @@ class FileSource : public ValueSource {
                        fmt::format("has the sizes [{}], not [{}]", fmt::join(entry.sizes, ", "),
                                    fmt::join(value.sizes(), ", ")));
     }
-    const std::optional<at::ScalarType> dtype = ScalarTypeOfEntry(entry.dtype);
+    const std::optional<at::ScalarType> dtype = ScalarTypeOf(entry.dtype);
     if (!dtype || at::isFloatingType(*dtype) != value.is_floating_point()) {
       throw InputError(
           where, fmt::format("is of dtype {}, which does not turn into {}",
@@ -208,7 +180,8 @@ std::unique_ptr<ValueSource> MakeWeightSource(const std::string& text, const std
 
 std::unique_ptr<ValueSource> MakeInputSource(const std::string& text, const std::string& flag) {
   return MakeSource(text, flag, [](const Buffer& buffer) {
-    return buffer.role == BufferRole::kConstant || buffer.name == "learning_rate";
+    return buffer.role == BufferRole::kConstant || buffer.name == "learning_rate" ||
+           buffer.name == "loss_weights";
   });
 }
 

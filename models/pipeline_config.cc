@@ -28,6 +28,22 @@ constexpr std::array<std::pair<const char*, const char*>, 5> kParts = {{
     {"vae", "config.json"},
 }};
 
+Guidance ReadGuidance(const ConfigReader& reader) {
+  const std::string word = reader.Text("guidance", "prompt");
+  if (word == "none") return Guidance::kNone;
+  if (word == "prompt") return Guidance::kNegativePrompt;
+  if (word == "zeros") return Guidance::kZeros;
+  reader.Fail("guidance", fmt::format("is \"{}\", not none, prompt or zeros", word));
+}
+
+Json ReadJson(const std::filesystem::path& path) {
+  try {
+    return Json::parse(ReadText(path));
+  } catch (const Json::parse_error& error) {
+    throw InputError(path.string(), fmt::format("is not JSON: byte {} is wrong", error.byte));
+  }
+}
+
 void CheckTogether(const PipelineConfig& config, const ConfigReader& reader) {
   const auto fail_unless_equal = [&](std::int64_t is, std::int64_t expected, const char* pointer,
                                      const std::string& what) {
@@ -59,8 +75,9 @@ void CheckTogether(const PipelineConfig& config, const ConfigReader& reader) {
 PipelineConfig PipelineConfigFromJson(const std::string& text, const std::string& where) {
   constexpr std::int64_t kDefaultStepCount = 30;
   constexpr std::int64_t kMaxStepCount = 999;
-  constexpr std::array<std::string_view, 7> kKeys = {
-      "sampler", "step_count", "scheduler", "text_encoder", kSecondEncoder, "unet", "vae"};
+  constexpr std::array<std::string_view, 9> kKeys = {
+      "sampler",      "step_count", "guidance", "picture_step_count", "scheduler", "text_encoder",
+      kSecondEncoder, "unet",       "vae"};
   const ConfigReader reader(text, where);
   reader.RefuseOthers(kKeys, Json::object());
   PipelineConfig config = {
@@ -69,7 +86,11 @@ PipelineConfig PipelineConfigFromJson(const std::string& text, const std::string
       .vae = ReadVaeConfig(reader.Child("vae")),
       .scheduler = ReadSchedulerConfig(reader.Child("scheduler"), reader.Text("sampler", "")),
       .step_count = reader.CountOr("step_count", kDefaultStepCount, kMaxStepCount),
+      .guidance = ReadGuidance(reader),
   };
+  if (reader.Has("picture_step_count")) {
+    config.picture_step_count = reader.Count("picture_step_count", config.step_count);
+  }
   if (reader.Has(kSecondEncoder)) {
     config.text_encoders.push_back(ReadTextEncoderConfig(reader.Child(kSecondEncoder)));
   }
@@ -82,13 +103,17 @@ std::string ReadPipelineFolder(const std::filesystem::path& folder) {
   for (const auto& [part, file] : kParts) {
     const std::filesystem::path path = folder / part / file;
     if (part == kSecondEncoder && !std::filesystem::exists(path)) continue;
-    try {
-      parts[part] = Json::parse(ReadText(path));
-    } catch (const Json::parse_error& error) {
-      throw InputError(path.string(), fmt::format("is not JSON: byte {} is wrong", error.byte));
-    }
+    parts[part] = ReadJson(path);
   }
   return parts.dump();
+}
+
+bool TakesZerosForNoPrompt(const std::filesystem::path& folder, const PipelineConfig& config) {
+  if (!config.unet.HasAddition()) return false;
+  const std::filesystem::path path = folder / "model_index.json";
+  if (!std::filesystem::exists(path)) return true;
+  const Json index = ReadJson(path);
+  return !index.is_object() || index.value("force_zeros_for_empty_prompt", Json(true)) != false;
 }
 
 std::vector<Component> ComponentsOf(const PipelineConfig& config) {

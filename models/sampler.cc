@@ -113,21 +113,29 @@ void Combine(double latent_factor, double signal_factor, SamplerStep& step) {
   step.next_predicted = signal_factor * step.signal_predicted;
 }
 
+void SetPictureScales(double picture_scale, double noise_scale, SamplerSchedule& schedule) {
+  schedule.picture_scale = picture_scale;
+  schedule.picture_noise_scale = noise_scale;
+}
+
 SamplerSchedule DdimSchedule(const SchedulerConfig& config, std::int64_t step_count,
-                             const std::vector<double>& alphas_cumprod) {
+                             const std::vector<double>& alphas_cumprod, std::size_t first_step) {
   const auto timestep_count = static_cast<std::int64_t>(alphas_cumprod.size());
   const std::int64_t stride = timestep_count / step_count;
   const auto mixture = [](double alpha) {
     return Mixture{.alpha = std::sqrt(alpha), .sigma = std::sqrt(1 - alpha)};
   };
   SamplerSchedule schedule;
-  for (const double timestep : Timesteps(config, step_count, timestep_count)) {
+  const std::vector<double> timesteps = Timesteps(config, step_count, timestep_count);
+  for (std::size_t i = first_step; i < timesteps.size(); ++i) {
+    const double timestep = timesteps[i];
     const std::int64_t now_index = std::lround(timestep);
     const std::int64_t next_index = now_index - stride;
     const Mixture now = mixture(alphas_cumprod[static_cast<std::size_t>(now_index)]);
     const Mixture next =
         mixture(next_index >= 0 ? alphas_cumprod[static_cast<std::size_t>(next_index)]
                                 : (config.ends_without_noise ? 1.0 : alphas_cumprod.front()));
+    if (i == first_step) SetPictureScales(now.alpha, now.sigma, schedule);
     SamplerStep step{.timestep = timestep};
     EstimateSignal(config.prediction, now, step);
     // The noise is (latents - alpha * signal) / sigma, and latents' = alpha' signal + sigma' noise.
@@ -164,12 +172,14 @@ Levels LevelsOf(const SchedulerConfig& config, std::int64_t step_count,
 }
 
 /// Its latents are signal + level * noise.
-SamplerSchedule EulerSchedule(const SchedulerConfig& config, const Levels& levels) {
+SamplerSchedule EulerSchedule(const SchedulerConfig& config, const Levels& levels,
+                              std::size_t first_step) {
   SamplerSchedule schedule;
   const double max_level = *std::max_element(levels.levels.begin(), levels.levels.end());
   schedule.initial_scale =
       config.spacing == Spacing::kLeading ? std::sqrt(max_level * max_level + 1) : max_level;
-  for (std::size_t i = 0; i < levels.timesteps.size(); ++i) {
+  SetPictureScales(1, levels.levels[first_step], schedule);
+  for (std::size_t i = first_step; i < levels.timesteps.size(); ++i) {
     const double level = levels.levels[i];
     const Mixture now = MixtureAt(level);
     SamplerStep step{.timestep = levels.timesteps[i], .input_scale = now.alpha};
@@ -184,19 +194,21 @@ SamplerSchedule EulerSchedule(const SchedulerConfig& config, const Levels& level
   return schedule;
 }
 
-SamplerSchedule DpmSchedule(const SchedulerConfig& config, const Levels& levels) {
+SamplerSchedule DpmSchedule(const SchedulerConfig& config, const Levels& levels,
+                            std::size_t first_step) {
   SamplerSchedule schedule;
   schedule.has_history = true;
   const std::size_t count = levels.timesteps.size();
-  for (std::size_t i = 0; i < count; ++i) {
+  for (std::size_t i = first_step; i < count; ++i) {
     const Mixture now = MixtureAt(levels.levels[i]);
+    if (i == first_step) SetPictureScales(now.alpha, now.sigma, schedule);
     const Mixture next = MixtureAt(levels.levels[i + 1]);
     SamplerStep step{.timestep = levels.timesteps[i]};
     EstimateSignal(config.prediction, now, step);
     // exp(-h) for the step h of the logarithm of alpha / sigma; 0 where the last step ends.
     const double shrinkage = levels.levels[i + 1] / levels.levels[i];
     double signal_factor = next.alpha * (1 - shrinkage);
-    const bool is_first_order = i == 0 || i + 1 == count;
+    const bool is_first_order = i == first_step || i + 1 == count;
     if (!is_first_order) {
       const double h = -std::log(shrinkage);
       const double last_h = std::log(levels.levels[i - 1] / levels.levels[i]);
@@ -213,15 +225,18 @@ SamplerSchedule DpmSchedule(const SchedulerConfig& config, const Levels& levels)
 }  // namespace
 
 SamplerSchedule MakeSamplerSchedule(const SchedulerConfig& config, std::int64_t step_count,
-                                    const std::vector<double>& alphas_cumprod) {
+                                    const std::vector<double>& alphas_cumprod,
+                                    std::int64_t first_step) {
   Check(1 <= step_count && step_count < static_cast<std::int64_t>(alphas_cumprod.size()),
         "a sampler has fewer steps than there are timesteps");
+  Check(0 <= first_step && first_step < step_count, "the first step is one of them");
+  const auto first = static_cast<std::size_t>(first_step);
   if (config.sampler == SamplerKind::kDdim) {
-    return DdimSchedule(config, step_count, alphas_cumprod);
+    return DdimSchedule(config, step_count, alphas_cumprod, first);
   }
   const Levels levels = LevelsOf(config, step_count, alphas_cumprod);
-  return config.sampler == SamplerKind::kEuler ? EulerSchedule(config, levels)
-                                               : DpmSchedule(config, levels);
+  return config.sampler == SamplerKind::kEuler ? EulerSchedule(config, levels, first)
+                                               : DpmSchedule(config, levels, first);
 }
 
 }  // namespace stint

@@ -26,14 +26,19 @@ struct SamplerStep {
 };
 
 struct SamplerSchedule {
-  double initial_scale = 1;  // The first latents are noise times this.
-  bool has_history = false;  // Whether any step uses it.
+  double initial_scale = 1;        // The first latents are noise times this.
+  double picture_scale = 0;        // Those of a picture are its latents times this and
+  double picture_noise_scale = 1;  // noise times this.
+  bool has_history = false;        // Whether any step uses it.
   std::vector<SamplerStep> steps{};
 };
 
 /// `alphas_cumprod`: share of the signal's variance at each of the 1000 timesteps.
-/// `step_count` from 1 to 999. O(step_count), except that Karras spacing looks each level up.
+/// `step_count` from 1 to 999. Of these steps the schedule has those from `first_step` on, which is
+/// less; with history, its first one has none. O(step_count), except that Karras spacing looks each
+/// level up.
 SamplerSchedule MakeSamplerSchedule(const SchedulerConfig& config, std::int64_t step_count,
-                                    const std::vector<double>& alphas_cumprod);
+                                    const std::vector<double>& alphas_cumprod,
+                                    std::int64_t first_step = 0);
 
 }  // namespace stint

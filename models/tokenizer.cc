@@ -13,6 +13,7 @@
 #include "ir/errors.h"
 #include "ir/file.h"
 #include "ir/quoted.h"
+#include "models/byte_names.h"
 #include "models/unicode_words.h"
 
 namespace stint {
@@ -23,24 +24,6 @@ using Json = nlohmann::json;
 constexpr std::string_view kStart = "<|startoftext|>";
 constexpr std::string_view kEnd = "<|endoftext|>";
 constexpr std::string_view kWordEnd = "</w>";
-
-/// How vocab.json writes a byte: printable ones of Latin-1 as themselves, the others as the
-/// characters from 256 on, so that no token has spaces or control characters in it.
-std::array<std::string, 256> ByteNames() {
-  std::array<std::string, 256> names;
-  const auto utf8 = [](unsigned code_point) {
-    if (code_point < 0x80) return std::string(1, static_cast<char>(code_point));
-    return std::string{static_cast<char>(0xc0 | (code_point >> 6)),
-                       static_cast<char>(0x80 | (code_point & 0x3f))};
-  };
-  unsigned next_code_point = 256;
-  for (unsigned byte = 0; byte < 256; ++byte) {
-    const bool is_printable = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) ||
-                              (byte >= 0xae && byte <= 0xff);
-    names[byte] = utf8(is_printable ? byte : next_code_point++);
-  }
-  return names;
-}
 
 Json ParseObject(const std::string& text, const std::string& where) {
   try {
@@ -83,6 +66,7 @@ ClipTokenizer::ClipTokenizer(const std::string& vocabulary, const std::string& m
   start_id_ = IdOf(std::string(kStart), vocabulary_where);
   end_id_ = IdOf(std::string(kEnd), vocabulary_where);
   pad_id_ = end_id_;
+  specials_ = {{std::string(kStart), start_id_}, {std::string(kEnd), end_id_}};
 
   const std::array<std::string, 256> names = ByteNames();
   for (std::size_t byte = 0; byte < names.size(); ++byte) {
@@ -124,7 +108,7 @@ ClipTokenizer ClipTokenizer::FromFolder(const std::filesystem::path& folder) {
     const std::filesystem::path path = folder / name;
     const std::optional<std::string> token = PadTokenIn(path);
     if (!token) continue;
-    tokenizer.pad_id_ = tokenizer.IdOf(*token, path.string() + ":/pad_token");
+    tokenizer.SetPad(*token, path.string() + ":/pad_token");
     break;
   }
   return tokenizer;
@@ -146,16 +130,28 @@ const ClipTokenizer::Merge* ClipTokenizer::FindMerge(std::int64_t left, std::int
 
 std::vector<std::int64_t> ClipTokenizer::Encode(std::string_view text) const {
   std::vector<std::int64_t> ids;
-  // The two special tokens may be spelled out in a prompt.
   while (true) {
-    const std::size_t start = text.find(kStart);
-    const std::size_t end = text.find(kEnd);
-    const std::size_t found = std::min(start, end);
+    std::size_t found = std::string_view::npos;
+    const SpecialToken* first = nullptr;
+    for (const SpecialToken& special : specials_) {
+      const std::size_t place = text.find(special.text);
+      if (place < found) {
+        found = place;
+        first = &special;
+      }
+    }
     AppendText(text.substr(0, found), ids);
-    if (found == std::string_view::npos) return ids;
-    ids.push_back(start < end ? start_id_ : end_id_);
-    text.remove_prefix(found + (start < end ? kStart : kEnd).size());
+    if (first == nullptr) return ids;
+    ids.push_back(first->id);
+    text.remove_prefix(found + first->text.size());
   }
+}
+
+void ClipTokenizer::SetPad(const std::string& token, const std::string& where) {
+  if (token.empty()) throw InputError(where, "is empty");
+  pad_id_ = IdOf(token, where);
+  specials_.resize(2);  // Start and end.
+  if (pad_id_ != start_id_ && pad_id_ != end_id_) specials_.push_back({token, pad_id_});
 }
 
 std::vector<std::int64_t> ClipTokenizer::EncodePadded(std::string_view text,

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "dispatch/scope.h"
-#include "kernels/adamw.h"
 #include "models/gradient_norm.h"
 #include "models/noise_schedule.h"
 #include "models/unet.h"
@@ -17,9 +16,6 @@
 
 namespace stint {
 namespace {
-
-constexpr AdamWOptions kAdamW = {
-    .beta1 = 0.9, .beta2 = 0.999, .weight_decay = 1e-2, .epsilon = 1e-8};
 
 struct Parameter {
   std::string name{};
@@ -51,16 +47,20 @@ class TrainedParameters {
   std::vector<Parameter> parameters_;
 };
 
+/// Of all micro-steps, or of one.
 struct Inputs {
   at::Tensor latents{};
   at::Tensor noise{};
   at::Tensor timesteps{};
+  at::Tensor loss_weights{};
   UnetInputs conditions{};
   at::Tensor alphas_cumprod{};
 };
 
 Inputs DeclareInputs(ProgramHost& host, const Workload& workload, const UnetConfig& config) {
-  const std::vector<std::int64_t> latent_sizes = LatentSizes(workload, config);
+  const std::int64_t sample_count = workload.micro_step_count * workload.batch_count;
+  std::vector<std::int64_t> latent_sizes = LatentSizes(workload, config);
+  latent_sizes[0] = sample_count;
   const auto input = [&](const std::string& name, const std::vector<std::int64_t>& sizes,
                          at::ScalarType dtype) {
     return host.Persistent(name, BufferRole::kInput, sizes, dtype);
@@ -68,14 +68,36 @@ Inputs DeclareInputs(ProgramHost& host, const Workload& workload, const UnetConf
   return {
       .latents = input("latents", latent_sizes, at::kFloat),
       .noise = input("noise", latent_sizes, at::kFloat),
-      .timesteps = input("timesteps", {workload.batch_count}, at::kLong),
-      .conditions = DeclareConditions(host, workload, config, workload.batch_count),
+      .timesteps = input("timesteps", {sample_count}, at::kLong),
+      .loss_weights = input("loss_weights", {sample_count}, at::kFloat),
+      .conditions = DeclareConditions(host, workload, config, sample_count),
       .alphas_cumprod =
           host.Persistent("alphas_cumprod", BufferRole::kConstant, {kTimestepCount}, at::kFloat),
   };
 }
 
-/// The mean squared error of what was predicted, in float32 whatever the UNet's dtype.
+/// Those of the micro-step whose number `index`, int64 [1], holds: which one it is, the device
+/// knows, so that a phase that is repeated reads other samples each time.
+Inputs SelectMicroStep(const Inputs& all, std::int64_t micro_step_count, const at::Tensor& index) {
+  const ModuleScope module("micro_step");
+  const auto select = [&](const at::Tensor& samples) {
+    if (!samples.defined()) return samples;
+    std::vector<std::int64_t> sizes = samples.sizes().vec();
+    sizes[0] /= micro_step_count;
+    sizes.insert(sizes.begin(), micro_step_count);
+    return at::index_select(samples.view(sizes), 0, index).select(0, 0);
+  };
+  return {.latents = select(all.latents),
+          .noise = select(all.noise),
+          .timesteps = select(all.timesteps),
+          .loss_weights = select(all.loss_weights),
+          .conditions = {.text_states = select(all.conditions.text_states),
+                         .pooled_text = select(all.conditions.pooled_text),
+                         .time_ids = select(all.conditions.time_ids)},
+          .alphas_cumprod = all.alphas_cumprod};
+}
+
+/// The weighted mean squared error of what was predicted, in float32 whatever the UNet's dtype.
 at::Tensor Loss(const Inputs& inputs, at::ScalarType dtype, Prediction prediction,
                 const std::function<at::Tensor(const at::Tensor& noisy)>& run_unet) {
   at::Tensor noisy;
@@ -93,7 +115,8 @@ at::Tensor Loss(const Inputs& inputs, at::ScalarType dtype, Prediction predictio
   }
   const at::Tensor predicted = run_unet(noisy);
   const ModuleScope module("loss");
-  return at::mse_loss(predicted.to(at::kFloat), target);
+  const at::Tensor errors = at::mse_loss(predicted.to(at::kFloat), target, at::Reduction::None);
+  return at::mean(at::mul(errors, inputs.loss_weights.view({-1, 1, 1, 1})));
 }
 
 /// "conv_in.weight" -> "conv_in".
@@ -134,7 +157,7 @@ void UpdateParameters(ProgramHost& host, const UpdateGroup& group, const at::Ten
     tensors.exp_avgs.push_back(parameter.exp_avg);
     tensors.exp_avg_sqs.push_back(parameter.exp_avg_sq);
   }
-  AdamWStep(tensors, step, learning_rate, grad_scale, kAdamW);
+  AdamWStep(tensors, step, learning_rate, grad_scale, kTrainingAdamW);
   for (const Parameter& parameter : group) {
     // Clipping has scaled it in place.
     host.Mark(parameter.weight.grad(), parameter.name, BufferRole::kGradient);
@@ -225,20 +248,27 @@ void RunTraining(ProgramHost& host, const Workload& workload, const UnetConfig& 
   Optimizer optimizer(workload, trained.parameters(), step, learning_rate);
 
   const FindWeight find_weight = [&](const std::string& name) { return weights.at(name); };
-  const auto run_unet = [&](const at::Tensor& noisy) {
-    UnetInputs unet_inputs = inputs.conditions;
-    unet_inputs.latents = noisy;
-    unet_inputs.timesteps = inputs.timesteps;
-    return RunUnet(config, options, find_weight, unet_inputs);
-  };
+  const bool has_micro_steps = workload.micro_step_count > 1;
+  at::Tensor micro_step;  // int64 [1]: how many are done.
   const auto run_micro_step = [&](bool is_last) {
-    at::Tensor loss = Loss(inputs, dtype, prediction, run_unet);
-    if (workload.micro_step_count > 1) {
+    const Inputs own =
+        has_micro_steps ? SelectMicroStep(inputs, workload.micro_step_count, micro_step) : inputs;
+    at::Tensor loss = Loss(own, dtype, prediction, [&](const at::Tensor& noisy) {
+      UnetInputs unet_inputs = own.conditions;
+      unet_inputs.latents = noisy;
+      unet_inputs.timesteps = own.timesteps;
+      return RunUnet(config, options, find_weight, unet_inputs);
+    });
+    if (has_micro_steps) {
       const ModuleScope module("loss");
       loss = at::div(loss, static_cast<double>(workload.micro_step_count));
     }
     if (is_last) optimizer.ExpectFinalGradients();
     loss.backward();
+    if (has_micro_steps && !is_last) {
+      const ModuleScope module("micro_step");
+      micro_step.add_(1);
+    }
     return loss.detach();
   };
   at::Tensor loss_sum;
@@ -252,14 +282,20 @@ void RunTraining(ProgramHost& host, const Workload& workload, const UnetConfig& 
     optimizer.Update(host);
   };
 
-  if (workload.micro_step_count == 1) {
+  if (!has_micro_steps) {
     host.Phase("step", 1, [&] {
       loss_sum = run_micro_step(true);
       finish();
     });
     return;
   }
-  host.Phase("first", 1, [&] { loss_sum = run_micro_step(false); });
+  host.Phase("first", 1, [&] {
+    {
+      const ModuleScope module("micro_step");
+      micro_step = at::zeros({1}, inputs.timesteps.options());
+    }
+    loss_sum = run_micro_step(false);
+  });
   if (workload.micro_step_count > 2) {
     host.Phase("middle", workload.micro_step_count - 2, [&] { add_micro_step(false); });
   }

@@ -7,9 +7,14 @@
 
 #include "dispatch/program.h"
 #include "ir/profile.h"
+#include "kernels/adamw.h"
 #include "models/unet_config.h"
 
 namespace stint {
+
+/// As torch.optim.AdamW has them.
+inline constexpr AdamWOptions kTrainingAdamW = {
+    .beta1 = 0.9, .beta2 = 0.999, .weight_decay = 1e-2, .epsilon = 1e-8};
 
 /// Runs `workload`, a complete one whose task is "train" or "train-lora".
 ///
@@ -18,17 +23,18 @@ namespace stint {
 ///     2                  first x1, last x1
 ///     k                  first x1, middle x(k-2), last x1
 ///
-/// Persistent buffers, b = batch, h and w of the latent:
+/// Persistent buffers, s = samples of all k micro-steps (the first micro-step's first), h and w of
+/// the latent:
 ///     every UNet weight by diffusers' name, and [<adapter>]
 ///     "<trained>.exp_avg", "<trained>.exp_avg_sq"
-///     latents, noise                         float32 [b, channels, h, w]
-///     timesteps                              int64 [b]
-///     text_states, [pooled_text, time_ids]   of b samples
+///     latents, noise                         float32 [s, channels, h, w]
+///     timesteps                              int64 [s]
+///     loss_weights                           float32 [s]: factor of a sample's squared error
+///     text_states, [pooled_text, time_ids]   of s samples
 ///     learning_rate                          float32 []
 ///     step                                   float32 []: one counter for all parameters
 ///     alphas_cumprod                         float32 [1000], constant
-/// Results: loss, the mean over all micro-steps; the gradient of each trained parameter, clipped.
-/// Every micro-step reads the same inputs.
+/// Results: loss, the mean over all samples; the gradient of each trained parameter, clipped.
 /// @throws InputError if the host's device does not have the workload's attention.
 void RunTraining(ProgramHost& host, const Workload& workload, const UnetConfig& config);
 

@@ -125,8 +125,8 @@ std::string UnetText(Workload& workload) {
   return ReadText(path);
 }
 
-/// The configuration of the whole model that the workload names, and how it is sampled.
-std::string PipelineText(Workload& workload, const Sampling& sampling) {
+/// The configuration of the whole model that the workload names.
+std::string PipelineText(Workload& workload) {
   std::optional<std::string> text = KnownPipeline(workload.model);
   if (!text) {
     const std::filesystem::path folder = workload.model;
@@ -137,9 +137,16 @@ std::string PipelineText(Workload& workload, const Sampling& sampling) {
     text = ReadPipelineFolder(folder);
     workload.model = std::filesystem::absolute(folder).lexically_normal().filename();
   }
-  nlohmann::json parts = nlohmann::json::parse(*text);
+  return *text;
+}
+
+/// And how it is sampled, as far as `sampling` says it.
+std::string WithSampling(const std::string& text, const Sampling& sampling) {
+  nlohmann::json parts = nlohmann::json::parse(text);
   if (!sampling.sampler.empty()) parts["sampler"] = sampling.sampler;
   if (sampling.step_count != 0) parts["step_count"] = sampling.step_count;
+  if (!sampling.guidance.empty()) parts["guidance"] = sampling.guidance;
+  if (sampling.picture_step_count != 0) parts["picture_step_count"] = sampling.picture_step_count;
   return parts.dump();
 }
 
@@ -198,9 +205,10 @@ Workload CompleteWorkload(Workload workload, const Sampling& sampling) {
     throw InputError("--steps", "is for --task generate only");
   }
   if (workload.config_json.empty()) {
-    workload.config_json = is_whole ? PipelineText(workload, sampling) : UnetText(workload);
+    workload.config_json = is_whole ? PipelineText(workload) : UnetText(workload);
   }
   if (is_whole) {
+    workload.config_json = WithSampling(workload.config_json, sampling);
     CheckedPipeline(workload, where);
   } else {
     CheckedUnet(workload, where);

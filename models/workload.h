@@ -17,12 +17,15 @@ namespace stint {
 struct Sampling {
   std::string sampler{};        // "ddim", "euler", "dpm++2m", ...; empty: the model's own.
   std::int64_t step_count = 0;  // 0: 30.
+  std::string guidance{};       // "none", "prompt" or "zeros", see Guidance; empty: "prompt".
+  std::int64_t picture_step_count = 0;  // See PipelineConfig; 0: begins with noise.
 };
 
 /// Completes a workload: `model` is one of models/configs/ ("sd15-unet", "sdxl-unet") or the path
 /// of a diffusers UNet config.json, whose text goes into config_json. For "generate" it is a whole
-/// model ("sd15", "sdxl") or the path of a diffusers folder, and `sampling` goes there, too. Checks
-/// that the numbers go together.
+/// model ("sd15", "sdxl") or the path of a diffusers folder, and `sampling` goes there, too. A
+/// config_json that is there already is taken, and `model` is only its name. Checks that the
+/// numbers go together.
 /// @throws InputError naming the flag or the place in config.json.
 Workload CompleteWorkload(Workload workload, const Sampling& sampling = {});
 

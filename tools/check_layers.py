@@ -5,7 +5,7 @@ import re
 import sys
 
 LIBRARIES = {"ir", "files", "planner", "simulator", "dispatch", "kernels", "models", "profiler",
-             "executor"}
+             "executor", "trainer"}
 MAY_INCLUDE = {
     "ir": set(),
     "files": {"ir"},
@@ -16,6 +16,7 @@ MAY_INCLUDE = {
     "models": {"ir", "files", "dispatch", "kernels"},
     "profiler": {"ir", "dispatch"},
     "executor": {"ir", "dispatch"},
+    "trainer": {"ir", "files", "dispatch", "models", "executor"},
     "cli": LIBRARIES,
 }
 

@@ -14,6 +14,7 @@ class CountingRuntime final : public DeviceRuntime {
  public:
   DeviceKind kind() const override { return kind_override; }
   Device Describe() const override { return cpu_->Describe(); }
+  Device Identify() const override { return cpu_->Identify(); }
   void* Allocate(std::int64_t size_bytes) override {
     if (fails_to_allocate) throw InputError("cpu", "has no memory left");
     ++allocation_count;

@@ -48,6 +48,23 @@ TEST_F(ExecutorTest, ServesEveryRequestAsPlanned) {
   EXPECT_GT(report.duration_ns, 0);
 }
 
+TEST_F(ExecutorTest, RunsOnceWhereOnceIsEnough) {
+  const Plan plan = KeepAllPlan(profile_);
+  std::int64_t request_count = 0;
+  for (const Op& op : profile_.ops) request_count += static_cast<std::int64_t>(op.requests.size());
+  std::int64_t result_count = 0;
+
+  const Report report =
+      Run(plan, {.iteration_count = 0,
+                 .on_result = [&](const Buffer&, const at::Tensor&) { ++result_count; }});
+
+  EXPECT_EQ(report.served.request_count, request_count);
+  EXPECT_EQ(report.iteration_count, 1);
+  EXPECT_GT(report.duration_ns, 0);
+  EXPECT_GT(result_count, 0);
+  EXPECT_EQ(FirstMemoryDifference(Simulate(profile_, plan), report), "");
+}
+
 TEST_F(ExecutorTest, MeasuresWhatTheSimulatorPredicts) {
   const Plan plan = KeepAllPlan(profile_);
   const Report predicted = Simulate(profile_, plan);

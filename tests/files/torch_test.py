@@ -29,7 +29,7 @@ class TorchTest(unittest.TestCase):
         for mmap in (False, True):
             state = torch.load(self.path, weights_only=True, mmap=mmap)
             self.assertEqual(set(state), {"epoch", "step", "model_state_dict", "ema", "scheduler",
-                                          "optimizer_state_dict", "rng", "data_order"})
+                                          "optimizer_state_dict", "rng", "data_order", "run"})
             self.assertEqual((state["epoch"], state["step"]), (2, 5))
             self.assertEqual(state["scheduler"], {"kind": "cosine", "warm_up_steps": 10})
             self.assertEqual(state["rng"], {"seed": 0x7FFFFFFFFFFF})

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -151,6 +153,64 @@ TEST(SamplerTest, PerfectPredictionsLeadToTheSignal) {
       }
       EXPECT_NEAR(latents, 3, 1e-9) << sampler << ' ' << model;
     }
+  }
+}
+
+TEST(PipelineConfigTest, GuidanceDecidesHowManySamplesThereAre) {
+  const auto config_with = [](const std::string& guidance) {
+    json text = json::parse(KnownPipeline("tiny-sdxl").value());
+    text["guidance"] = guidance;
+    return PipelineConfigFromJson(text.dump(), "model");
+  };
+  EXPECT_EQ(ConfigOf("tiny-sdxl").guidance, Guidance::kNegativePrompt);
+  EXPECT_EQ(config_with("prompt").PromptsPerPicture(), 2);
+  EXPECT_EQ(config_with("prompt").SamplesPerPicture(), 2);
+  EXPECT_EQ(config_with("zeros").PromptsPerPicture(), 1);
+  EXPECT_EQ(config_with("zeros").SamplesPerPicture(), 2);
+  EXPECT_EQ(config_with("none").SamplesPerPicture(), 1);
+  EXPECT_EQ(RefusalWith("sdxl", [](json& text) { text["guidance"] = "both"; }),
+            "model:/guidance: is \"both\", not none, prompt or zeros");
+}
+
+TEST(PipelineConfigTest, PictureTakesTheLastSteps) {
+  json text = json::parse(KnownPipeline("tiny-sd15").value());
+  text["step_count"] = 10;
+  EXPECT_EQ(PipelineConfigFromJson(text.dump(), "model").DoneStepCount(), 10);
+  text["picture_step_count"] = 4;
+  EXPECT_EQ(PipelineConfigFromJson(text.dump(), "model").DoneStepCount(), 4);
+  text["picture_step_count"] = 11;
+  EXPECT_THROW(PipelineConfigFromJson(text.dump(), "model"), InputError);
+}
+
+TEST(PipelineConfigTest, OnlySdxlTakesZerosForNoPromptUnlessItsIndexSaysOtherwise) {
+  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "index";
+  std::filesystem::create_directories(folder);
+  EXPECT_FALSE(TakesZerosForNoPrompt(folder, ConfigOf("tiny-sd15")));
+  EXPECT_TRUE(TakesZerosForNoPrompt(folder, ConfigOf("tiny-sdxl")));
+  std::ofstream(folder / "model_index.json") << R"({"force_zeros_for_empty_prompt": false})";
+  EXPECT_FALSE(TakesZerosForNoPrompt(folder, ConfigOf("tiny-sdxl")));
+  std::filesystem::remove_all(folder);
+}
+
+TEST(SamplerTest, LastStepsAreThoseOfTheWholeScheduleButForHistory) {
+  std::vector<double> alphas(1000);
+  for (std::size_t i = 0; i < alphas.size(); ++i) {
+    alphas[i] = 1 - static_cast<double>(i + 1) / 1001;
+  }
+  for (const std::string sampler : {"ddim", "euler-karras", "dpm++2m"}) {
+    const SchedulerConfig config = ConfigOf("sd15", sampler).scheduler;
+    const SamplerSchedule whole = MakeSamplerSchedule(config, 10, alphas);
+    const SamplerSchedule last = MakeSamplerSchedule(config, 10, alphas, 6);
+    ASSERT_THAT(last.steps, SizeIs(4));
+    for (std::size_t i = 0; i < 4; ++i) {
+      EXPECT_EQ(last.steps[i].timestep, whole.steps[i + 6].timestep);
+      EXPECT_EQ(last.steps[i].input_scale, whole.steps[i + 6].input_scale);
+      EXPECT_EQ(last.steps[i].next_history, i == 0 ? 0 : whole.steps[i + 6].next_history);
+    }
+    // Signal and noise as the first step takes them: its latents have variance 1 once scaled.
+    const double scale = last.steps[0].input_scale;
+    EXPECT_NEAR(std::hypot(scale * last.picture_scale, scale * last.picture_noise_scale), 1, 1e-9);
+    EXPECT_LT(last.picture_noise_scale, whole.picture_noise_scale);
   }
 }
 

@@ -157,15 +157,18 @@ TEST(TrainTest, UpdatesEachWeightByAdamW) {
   }
 }
 
-TEST(TrainTest, MicroStepsAddUpToTheSameStep) {
+TEST(TrainTest, MicroStepsWithTheirOwnSamplesAddUpToOneStepWithAllOfThem) {
   Workload workload = TinyWorkload("train");
+  workload.batch_count = 4;
   const EagerHost one = RunTask(workload);
+  workload.batch_count = 1;
   workload.micro_step_count = 4;
   const EagerHost four = RunTask(workload);
   ASSERT_EQ(one.marks(), four.marks());
+  // Sums over samples are taken in another order.
   for (const auto& [name, value] : one.results()) {
     EXPECT_LT(MaxDifference(value, four.results().at(name)),
-              1e-5 * value.abs().max().item<double>())
+              3e-5 * value.abs().max().item<double>())
         << name;
   }
 }
@@ -191,8 +194,9 @@ TEST(TrainTest, ClipsTheGlobalNormOfAllGradients) {
   }
   const double norm = std::sqrt(square);
 
-  for (const std::int64_t micro_step_count : {1, 3}) {
+  for (const std::int64_t micro_step_count : {1, 2}) {  // Of the same two samples.
     workload.micro_step_count = micro_step_count;
+    workload.batch_count = 2 / micro_step_count;
     workload.clip_norm = norm / 4;
     const EagerHost clipped = RunTask(workload);
     EXPECT_EQ(clipped.marks(), plain.marks());
@@ -200,9 +204,9 @@ TEST(TrainTest, ClipsTheGlobalNormOfAllGradients) {
       if (key == "loss") continue;
       const at::Tensor expected = gradient * (norm / 4 / (norm + 1e-6));
       const double scale = expected.abs().max().item<double>();
-      EXPECT_LT(MaxDifference(clipped.results().at(key), expected), 1e-5 * scale) << key;
+      EXPECT_LT(MaxDifference(clipped.results().at(key), expected), 3e-5 * scale) << key;
       EXPECT_LT(MaxDifference(clipped.persistent().at(key.substr(5) + ".exp_avg"), expected * 0.1),
-                1e-5 * scale);
+                3e-5 * scale);
     }
   }
 }

@@ -26,6 +26,7 @@ class FakeRuntime final : public DeviceRuntime {
 
   DeviceKind kind() const override { return DeviceKind::kCpu; }
   Device Describe() const override { return {}; }
+  Device Identify() const override { return {}; }
   void* Allocate(std::int64_t) override { return nullptr; }
   void Free(void*) override {}
   void* AllocateHost(std::int64_t) override { return nullptr; }

@@ -1,0 +1,325 @@
+"""stint train on the tiny model, through the command line: usage train_test.py STINT."""
+
+import json
+import pathlib
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import numpy
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from diffusers.optimization import get_scheduler
+from PIL import Image
+from safetensors.torch import load_file
+from transformers import CLIPTextModel, CLIPTokenizer
+
+STINT = sys.argv[1]
+SEED = 3
+PICTURE_COUNT = 5
+torch.set_num_threads(1)
+
+
+def mix(x):
+    """The finalizer of splitmix64."""
+    mask = (1 << 64) - 1
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & mask
+    return x ^ (x >> 31)
+
+
+def key_of(name):
+    """models/random.h: FNV-1a of the name, mixed with the seed."""
+    mask = (1 << 64) - 1
+    value = 0xCBF29CE484222325
+    for byte in name.encode():
+        value = ((value ^ byte) * 0x100000001B3) & mask
+    return mix((value + mix((SEED + 0x9E3779B97F4A7C15) & mask)) & mask)
+
+
+def normal(name, sizes):
+    return torch.randn(sizes, generator=torch.Generator().manual_seed(key_of(name)))
+
+
+def make_pictures(folder):
+    folder.mkdir()
+    numbers = numpy.random.default_rng(0)
+    for i in range(PICTURE_COUNT):
+        coarse = numbers.integers(0, 256, (8, 8, 3), dtype=numpy.uint8)
+        Image.fromarray(coarse).resize((64, 64), Image.BICUBIC).save(folder / f"{i}.png")
+        (folder / f"{i}.txt").write_text(f"picture number {i}\n")
+
+
+class TrainTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.shared = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.shared.cleanup)
+        cls.root = pathlib.Path(cls.shared.name)
+        cls.model = cls.root / "model"
+        cls.data = cls.root / "data"
+        subprocess.run([STINT, "make-weights", "--model", "tiny-sd15", "--output", cls.model],
+                       check=True, capture_output=True)
+        make_pictures(cls.data)
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(dir=self.root)
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.run_folder = self.folder / "run"
+
+    def command(self, *flags, data=None, output=None):
+        return [STINT, "train", "--model", self.model, "--data", data or self.data, "--output",
+                output or self.run_folder, "--size", "64x64", "--seed", str(SEED), "--cache",
+                self.root / "plans", "--data-cache", self.root / "encoded", *map(str, flags)]
+
+    def train(self, *flags, code=0, **places):
+        done = subprocess.run(self.command(*flags, **places), capture_output=True, text=True)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done
+
+    def refusal(self, *flags, **places):
+        """The one line on standard error."""
+        lines = self.train(*flags, code=2, **places).stderr.splitlines()
+        self.assertEqual(len(lines), 1, lines)
+        return lines[0]
+
+    def state(self, name="checkpoint.pth", folder=None):
+        return torch.load((folder or self.run_folder) / name, weights_only=True)
+
+    def metrics(self, folder=None):
+        path = (folder or self.run_folder) / "metrics.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+    def run_until(self, step, *flags):
+        """A running process that has done so many steps."""
+        process = subprocess.Popen(list(map(str, self.command(*flags))), stderr=subprocess.PIPE,
+                                   text=True)
+        path = self.run_folder / "metrics.jsonl"
+        while not path.exists() or path.read_text().count("\n") < step:
+            self.assertIsNone(process.poll(), "ended early")
+            time.sleep(0.002)
+        return process
+
+    def assert_equal_states(self, a, b):
+        self.assertEqual(a["step"], b["step"])
+        self.assertEqual(list(a["model_state_dict"]), list(b["model_state_dict"]))
+        for name, tensor in a["model_state_dict"].items():
+            self.assertTrue(torch.equal(tensor, b["model_state_dict"][name]), name)
+        for i, moments in a["optimizer_state_dict"]["state"].items():
+            for key, tensor in moments.items():
+                self.assertTrue(
+                    torch.equal(tensor, b["optimizer_state_dict"]["state"][i][key]), (i, key))
+
+    def check_killed_run(self, *flags, budget_share=None):
+        """20 steps and more, straight, equal those of a run that was killed and went on."""
+        straight = self.folder / "straight"
+        summary = json.loads(self.train(*flags, "--steps", 30, "--json", output=straight).stdout)
+        self.assertEqual(summary["measured_peak_bytes"], summary["predicted_peak_bytes"])
+        saving = ("--steps", 30, "--checkpoint-every", 10)
+        process = self.run_until(13, *flags, *saving)
+        process.kill()
+        process.communicate()
+        self.assertFalse((self.run_folder / "final").exists())
+        resume = ("--resume", "latest", "--json")
+        if budget_share:
+            budget_bytes = int(budget_share * summary["predicted_peak_bytes"])
+            resume += ("--budget", f"{budget_bytes}B", "--plan-time", 5)
+        resumed = json.loads(self.train(*flags, *saving, *resume).stdout)
+        if budget_share:
+            self.assertLessEqual(resumed["measured_peak_bytes"], budget_bytes)
+        self.assert_equal_states(self.state(), self.state(folder=straight))
+        losses = [[line["loss"] for line in self.metrics(folder)]
+                  for folder in (self.run_folder, straight)]
+        self.assertEqual(losses[0], losses[1])
+        self.assertEqual([line["step"] for line in self.metrics()], list(range(1, 31)))
+
+    def test_a_killed_run_goes_on_to_the_same_bits(self):
+        self.check_killed_run("--batch", 2, "--schedule", "cosine", "--warmup", 3,
+                              "--learning-rate", 1e-3, "--clip-norm", 1)
+
+    def test_a_killed_run_goes_on_to_the_same_bits_within_another_budget(self):
+        self.check_killed_run("--lora", 2, "--batch", 4, budget_share=0.85)
+
+    def test_a_terminated_run_saves_and_stops(self):
+        process = self.run_until(3, "--lora", 2, "--steps", 1000000)
+        process.send_signal(signal.SIGTERM)
+        words = process.communicate()[1]
+        self.assertEqual(process.returncode, 0, words)
+        self.assertIn("go on with --resume latest", words)
+        step = self.state()["step"]
+        self.assertEqual(self.metrics()[-1]["step"], step)
+        self.train("--lora", 2, "--steps", step + 2, "--resume", "latest")
+        self.assertEqual(self.state()["step"], step + 2)
+
+    def test_the_state_and_the_model_open_in_python(self):
+        self.train("--steps", 3, "--batch", 2)
+        state = self.state()
+        self.assertLessEqual({"epoch", "step", "model_state_dict", "optimizer_state_dict"},
+                             set(state))
+        self.assertEqual((state["epoch"], state["step"]), (6 // PICTURE_COUNT, 3))
+        unet = UNet2DConditionModel.from_pretrained(self.run_folder / "final" / "unet")
+        for name, parameter in unet.named_parameters():
+            self.assertTrue(torch.equal(parameter, state["model_state_dict"][name]), name)
+        unet.load_state_dict(state["model_state_dict"])
+        parameters = dict(unet.named_parameters())
+        optimizer = torch.optim.AdamW([parameters[name] for name in state["model_state_dict"]])
+        optimizer.load_state_dict(state["optimizer_state_dict"])
+        self.assertEqual(optimizer.state[parameters["conv_in.bias"]]["step"].item(), 3)
+
+    def test_adapters_are_trained_and_nothing_else(self):
+        self.train("--steps", 4, "--lora", 2)
+        adapters = load_file(self.run_folder / "final" / "pytorch_lora_weights.safetensors")
+        unet = UNet2DConditionModel.from_pretrained(self.model / "unet")
+        projections = [name for name, _ in unet.named_modules()
+                       if name.endswith((".to_q", ".to_k", ".to_v", ".to_out.0"))]
+        self.assertEqual(set(adapters), {f"unet.{name}.lora_{half}.weight"
+                                         for name in projections for half in "AB"})
+        for name, tensor in adapters.items():
+            self.assertEqual(tensor.shape[0 if ".lora_A." in name else 1], 2)
+            self.assertGreater(tensor.abs().max(), 0, name)
+
+    def test_micro_steps_take_the_samples_of_one_large_batch(self):
+        flags = ("--steps", 6, "--learning-rate", 1e-4)
+        other = self.folder / "other"
+        self.train(*flags, "--batch", 2)
+        self.train(*flags, "--accumulate", 2, output=other)
+        for a, b in zip(self.metrics(), self.metrics(other), strict=True):
+            self.assertAlmostEqual(a["loss"], b["loss"], delta=1e-4 * a["loss"])
+        # AdamW's first updates are as large as the rate whatever the gradient, so that rounding of
+        # tiny gradients shows: weights differ by less than a hundredth of what they moved.
+        start = load_file(next((self.model / "unet").glob("*.safetensors")))
+        one, two = self.state()["model_state_dict"], self.state(folder=other)["model_state_dict"]
+        moved = sum((one[name] - start[name]).square().sum() for name in start)
+        apart = sum((one[name] - two[name]).square().sum() for name in start)
+        self.assertLess(apart, 1e-4 * moved)
+
+    def test_the_loss_curve_is_that_of_diffusers(self):
+        step_count, batch, rate, gamma = 20, 2, 1e-3, 5
+        self.train("--steps", step_count, "--batch", batch, "--learning-rate", rate, "--schedule",
+                   "linear", "--warmup", 4, "--clip-norm", 0.5, "--min-snr", gamma)
+        lines = self.metrics()
+        reference = self.reference_curve(step_count, batch, rate, gamma)
+        self.assertEqual(len(lines), len(reference))
+        for line, (loss, learning_rate) in zip(lines, reference):
+            self.assertAlmostEqual(line["learning_rate"], learning_rate, delta=1e-12)
+            self.assertAlmostEqual(line["loss"], loss, delta=2e-3 * loss)
+        self.assertGreater(len({round(line["loss"], 3) for line in lines}), step_count / 2)
+
+    def reference_curve(self, step_count, batch, rate, gamma):
+        unet = UNet2DConditionModel.from_pretrained(self.model / "unet")
+        vae = AutoencoderKL.from_pretrained(self.model / "vae")
+        text_encoder = CLIPTextModel.from_pretrained(self.model / "text_encoder")
+        tokenizer = CLIPTokenizer.from_pretrained(self.model / "tokenizer")
+        scheduler = DDPMScheduler(beta_start=0.00085, beta_end=0.012,
+                                  beta_schedule="scaled_linear")
+        moments, states = [], []
+        with torch.no_grad():
+            for i in range(PICTURE_COUNT):
+                pixels = numpy.asarray(Image.open(self.data / f"{i}.png"), dtype=numpy.float32)
+                pixels = torch.from_numpy(pixels / 127.5 - 1).permute(2, 0, 1)[None]
+                moments.append(vae.encode(pixels).latent_dist)
+                ids = tokenizer(f"picture number {i}", padding="max_length", max_length=77,
+                                truncation=True, return_tensors="pt").input_ids
+                states.append(text_encoder(ids).last_hidden_state[0])
+        optimizer = torch.optim.AdamW(unet.parameters(), lr=rate, weight_decay=1e-2)
+        rates = get_scheduler("linear", optimizer, num_warmup_steps=4,
+                              num_training_steps=step_count)
+        curve = []
+        for step in range(step_count):
+            samples = range(step * batch, (step + 1) * batch)
+            pictures = [self.picture_of(sample) for sample in samples]
+            latents = torch.stack([
+                (moments[picture].mean + moments[picture].std
+                 * normal(f"latents {sample}", moments[picture].mean.shape))[0]
+                for sample, picture in zip(samples, pictures)]) * vae.config.scaling_factor
+            noise = torch.stack([normal(f"noise {sample}", (latents[0].numel(),))
+                                 .view_as(latents[0]) for sample in samples])
+            timesteps = torch.tensor([key_of(f"timestep {sample}") % 1000 for sample in samples])
+            noisy = scheduler.add_noise(latents, noise, timesteps)
+            predicted = unet(noisy, timesteps,
+                             torch.stack([states[picture] for picture in pictures])).sample
+            shares = scheduler.alphas_cumprod[timesteps]
+            snr = shares / (1 - shares)
+            errors = (predicted - noise).square().mean(dim=(1, 2, 3))
+            loss = (errors * snr.clamp(max=gamma) / snr).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(unet.parameters(), 0.5)
+            curve.append((loss.item(), rates.get_last_lr()[0]))
+            optimizer.step()
+            rates.step()
+        return curve
+
+    def picture_of(self, sample):
+        epoch = sample // PICTURE_COUNT
+        order = sorted(range(PICTURE_COUNT),
+                       key=lambda i: key_of(f"place of picture {i} in epoch {epoch}"))
+        return order[sample % PICTURE_COUNT]
+
+    def test_bad_pictures_are_named_and_skipped_on_request(self):
+        data = self.folder / "data"
+        make_pictures(data)
+        whole = (data / "1.png").read_bytes()
+        (data / "1.png").write_bytes(whole[:len(whole) // 2])
+        self.assertIn("1.png: ", self.refusal("--steps", 1, data=data, output=self.folder / "a"))
+        (data / "0.txt").write_text(" \n")
+        self.assertIn("0.png: has an empty caption",
+                      self.refusal("--steps", 1, data=data, output=self.folder / "b"))
+        words = self.train("--steps", 1, "--skip-bad-pictures", data=data).stderr
+        self.assertIn("skipped " + str(data / "1.png"), words)
+        self.assertIn("skipped " + str(data / "0.png"), words)
+        for text in data.glob("*.txt"):
+            text.write_text("")
+        self.refusal("--steps", 1, data=data, output=self.folder / "c")
+
+    def test_a_run_is_neither_overwritten_nor_gone_on_with_as_another(self):
+        self.train("--steps", 2, "--lora", 2, "--checkpoint-every", 1)
+        self.assertIn("--resume latest", self.refusal("--steps", 4, "--lora", 2))
+        resume = ("--steps", 4, "--lora", 2, "--resume", "latest")
+        self.assertIn("batch 1, not 2", self.refusal(*resume, "--batch", 2))
+        self.assertIn("--steps: is 2, and 2 are done",
+                      self.refusal("--steps", 2, "--lora", 2, "--resume", "latest"))
+        other = self.folder / "other"
+        subprocess.run([STINT, "make-weights", "--model", "tiny-sd15", "--seed", "1", "--output",
+                        other], check=True, capture_output=True)
+        model, self.model = self.model, other
+        try:
+            self.assertIn("was trained with model", self.refusal(*resume))
+        finally:
+            self.model = model
+        self.assertIn("there is no training state",
+                      self.refusal(*resume, output=self.folder / "empty"))
+        newest = self.run_folder / "checkpoint-00000002.pth"
+        newest.write_bytes(newest.read_bytes()[:1000])
+        words = self.train(*resume).stderr
+        self.assertIn(str(newest), words)
+        self.assertIn("checkpoint-00000001.pth instead", words)
+        self.assertEqual(self.state()["step"], 4)
+
+    def test_a_full_disk_leaves_the_state_of_before(self):
+        self.train("--steps", 2)
+        before = (self.run_folder / "checkpoint-00000002.pth").read_bytes()
+        limit_bytes = len(before) // 2
+        done = subprocess.run(
+            list(map(str, self.command("--steps", 6, "--checkpoint-every", 2, "--resume",
+                                       "latest"))),
+            capture_output=True, text=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE,
+                                                  (limit_bytes, limit_bytes)))
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("not saved, trying again next time", done.stderr)
+        self.assertIn("checkpoint-00000006.pth", done.stderr.splitlines()[-1])
+        self.assertEqual((self.run_folder / "checkpoint-00000002.pth").read_bytes(), before)
+        self.assertEqual(sorted(path.name for path in self.run_folder.glob("*checkpoint*")),
+                         ["checkpoint-00000002.pth", "checkpoint.pth"])
+        self.train("--steps", 3, "--resume", "latest")
+        self.assertEqual(self.state()["step"], 3)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])

@@ -1,0 +1,166 @@
+#include "trainer/train.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "files/checkpoint_folder.h"
+#include "ir/errors.h"
+#include "models/training_step.h"
+#include "trainer/state.h"
+
+namespace stint {
+namespace {
+
+/// What RunLoop asks and tells, and what follows from it.
+class Loop {
+ public:
+  Loop(const Profile& profile, const Plan& plan, StepInputs& inputs, std::int64_t first_step,
+       const TrainOptions& options)
+      : plan_(plan),
+        inputs_(inputs),
+        options_(options),
+        workload_(profile.workload),
+        trained_(TrainedNames(workload_)),
+        first_step_(first_step),
+        metrics_(options.output, first_step) {}
+
+  /// Iteration i is step i, counted from 0.
+  LoopOptions Options() {
+    return {.first_iteration = first_step_,
+            .iteration_count = options_.step_count - first_step_,
+            .next_input = [this](std::int64_t step, const Buffer& buffer,
+                                 const torch::Tensor& value) { inputs_.Fill(step, buffer, value); },
+            .on_output =
+                [this](std::int64_t step, const Buffer& buffer, const torch::Tensor& value) {
+                  if (buffer.name == "loss") Tell(step, value.item<double>());
+                },
+            .is_last = [this](std::int64_t step) { return IsLast(step); },
+            .wants_state = [this](std::int64_t step) { return WantsState(step); },
+            .on_state =
+                [this](std::int64_t, const Buffer& buffer, const torch::Tensor& value) {
+                  AddValue(buffer, value, *snapshot_);
+                  if (snapshot_->size() == state_count_) Save();
+                }};
+  }
+
+  /// After the loop: the last state, and the files for others if the run is at its end.
+  TrainOutcome Finish(Report measured) {
+    saver_.Wait();  // Throws what the last save threw.
+    TrainOutcome outcome = {.step_count = snapshot_steps_,
+                            .is_finished = snapshot_steps_ == options_.step_count,
+                            .measured = std::move(measured)};
+    if (outcome.is_finished) Export(*snapshot_, workload_, options_.output / "final");
+    return outcome;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  bool IsLast(std::int64_t step) {
+    is_last_ = step + 1 == options_.step_count || (options_.should_stop && options_.should_stop());
+    return is_last_;
+  }
+
+  bool WantsState(std::int64_t step) {
+    const bool is_due =
+        options_.steps_per_checkpoint > 0 && (step + 1) % options_.steps_per_checkpoint == 0;
+    if (!is_due && !is_last_) return false;
+    // One copy in host memory at a time: the one before is on the disk, or will never be.
+    WaitForSave();
+    snapshot_ = std::make_shared<StateTensors>();
+    snapshot_steps_ = step + 1;
+    return true;
+  }
+
+  /// Begins to save the copy, which is whole.
+  void Save() {
+    const std::int64_t step_count = snapshot_steps_;
+    TrainingState state = {
+        .epoch = inputs_.EpochsIn(step_count),
+        .step = step_count,
+        .optimizer = {.learning_rate = LearningRateAt(options_.schedule, step_count),
+                      .beta1 = kTrainingAdamW.beta1,
+                      .beta2 = kTrainingAdamW.beta2,
+                      .epsilon = kTrainingAdamW.epsilon,
+                      .weight_decay = kTrainingAdamW.weight_decay},
+        .scheduler = {{"kind", std::string(NameOf(options_.schedule.kind))},
+                      {"peak", options_.schedule.peak},
+                      {"warmup_step_count", options_.schedule.warmup_step_count},
+                      {"step_count", options_.schedule.step_count}},
+        .rng = {{"seed", static_cast<std::int64_t>(options_.seed)}, {"step", step_count}},
+        .data_order = {{"seed", static_cast<std::int64_t>(options_.seed)},
+                       {"sample", inputs_.SamplesIn(step_count)}},
+        .run = options_.run};
+    saver_.Start([snapshot = snapshot_, trained = trained_, state = std::move(state),
+                  folder = options_.output, keep_count = options_.keep_count]() mutable {
+      SetTensors(*snapshot, trained, state);
+      SaveTrainingState(folder, state, keep_count);
+    });
+  }
+
+  void WaitForSave() {
+    try {
+      saver_.Wait();
+    } catch (const InputError& error) {
+      if (options_.on_save_failed) options_.on_save_failed(error.what());
+    }
+  }
+
+  void Tell(std::int64_t step, double loss) {
+    const Clock::time_point now = Clock::now();
+    if (last_time_) {
+      constexpr double kKept = 0.9;  // Of the mean so far.
+      const double step_s = std::chrono::duration<double>(now - *last_time_).count();
+      mean_step_s_ = mean_step_s_ == 0 ? step_s : kKept * mean_step_s_ + (1 - kKept) * step_s;
+    }
+    last_time_ = now;
+    const StepMetrics metrics = {.step = step + 1,
+                                 .epoch = inputs_.EpochsIn(step + 1),
+                                 .loss = loss,
+                                 .learning_rate = LearningRateAt(options_.schedule, step),
+                                 .steps_per_s = mean_step_s_ == 0 ? 0 : 1 / mean_step_s_,
+                                 .peak_bytes = plan_.peak_bytes};
+    metrics_.Append(metrics);
+    if (options_.on_step) options_.on_step(metrics);
+  }
+
+  const Plan& plan_;
+  StepInputs& inputs_;
+  const TrainOptions& options_;
+  Workload workload_;
+  std::vector<std::string> trained_;
+  std::size_t state_count_ = 3 * trained_.size() + 1;  // Weights, two moments of each, the step.
+  std::int64_t first_step_;
+  MetricsFile metrics_;
+  bool is_last_ = false;
+  std::shared_ptr<StateTensors> snapshot_{};  // Of the last state that was wanted.
+  std::int64_t snapshot_steps_ = 0;           // Steps that were done then.
+  std::optional<Clock::time_point> last_time_{};
+  double mean_step_s_ = 0;
+  BackgroundSaver saver_{};  // Last: nothing it reads goes before it.
+};
+
+}  // namespace
+
+TrainOutcome Train(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
+                   const ValueSource& base, StepInputs& inputs, const ResumedState* resumed,
+                   const TrainOptions& options) {
+  const TrainingState* const state = resumed == nullptr ? nullptr : &resumed->loaded.state;
+  const LoadValue load = LoadStart({.base = base,
+                                    .seed = options.seed,
+                                    .resumed = state,
+                                    .where = resumed == nullptr ? "" : resumed->path.string()},
+                                   profile.workload);
+  const std::int64_t first_step = state == nullptr ? 0 : state->step;
+  Check(first_step < options.step_count, "there are steps to do");
+  Loop loop(profile, plan, inputs, first_step, options);
+  Report measured = RunLoop(profile, plan, runtime, load, loop.Options());
+  return loop.Finish(std::move(measured));
+}
+
+}  // namespace stint

@@ -1,0 +1,51 @@
+// The loop of a training run: a plan, again and again, with new samples each time; its state saved
+// every so many steps from a copy in host memory, in the background; a line of metrics for each
+// step.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "dispatch/device_runtime.h"
+#include "executor/executor.h"
+#include "files/training_state.h"
+#include "ir/plan.h"
+#include "ir/profile.h"
+#include "ir/report.h"
+#include "models/workload.h"
+#include "trainer/run_folder.h"
+#include "trainer/step_inputs.h"
+
+namespace stint {
+
+struct TrainOptions {
+  std::int64_t step_count = 0;            // Of the whole run, with those of before it was resumed.
+  std::int64_t steps_per_checkpoint = 0;  // 0: only the last step's state is saved.
+  std::int64_t keep_count = 1;            // States that are kept.
+  std::uint64_t seed = 0;
+  LearningRateSchedule schedule{};
+  StateWords run{};                                   // What a run that goes on must be told again.
+  std::filesystem::path output{};                     // The run's folder.
+  std::function<bool()> should_stop{};                // Asked after each step; may be empty.
+  std::function<void(const StepMetrics&)> on_step{};  // May be empty.
+  std::function<void(const std::string& why)> on_save_failed{};  // The run goes on; may be empty.
+};
+
+struct TrainOutcome {
+  std::int64_t step_count = 0;  // Done.
+  bool is_finished = false;     // And written as files for others; else it was stopped.
+  Report measured{};            // Of memory.
+};
+
+/// Goes on from `resumed`, whose file is `where`, or from the base's weights. Leaves the state of
+/// the last step as the newest of the folder. A state that cannot be saved is told, and the run
+/// goes on to try again next time.
+/// @throws InputError naming the file if the last state cannot be saved, or `resumed` is not of
+/// this model; as RunLoop does.
+TrainOutcome Train(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
+                   const ValueSource& base, StepInputs& inputs, const ResumedState* resumed,
+                   const TrainOptions& options);
+
+}  // namespace stint
