@@ -4,9 +4,11 @@ diffusers' pipelines, from the same folder on the disk, and the tables that docs
 import gc
 import importlib.util
 import json
+import os
 import pathlib
 import time
 
+import machine
 import planning
 
 DOCUMENT = pathlib.Path(__file__).resolve().parent.parent / "docs/parity.md"
@@ -60,7 +62,8 @@ def run_diffusers(folder, model, case, row):
     """The latents of diffusers' pipeline, and how long it took. Leaves the row's LoRA file."""
     import diffusers
     import torch
-    pipeline = diffusers.DiffusionPipeline.from_pretrained(folder / model)
+    pipeline = diffusers.DiffusionPipeline.from_pretrained(
+        folder / model, torch_dtype=getattr(torch, row.get("dtype", "float32")))
     pipeline = with_sampler(pipeline, row["sampler"])
     if "lora" in row:
         make_lora(pipeline, folder / "lora.safetensors", row["lora"])
@@ -79,16 +82,20 @@ def run_diffusers(folder, model, case, row):
     else:
         arguments |= {"width": case["width"], "height": case["height"]}
     pipeline.set_progress_bar_config(disable=True)
+    pipeline.to(case.get("device", "cpu"))
     begin = time.monotonic()
     with torch.no_grad():
-        latents = pipeline(**arguments).images
+        latents = pipeline(**arguments).images.float().cpu()
     return latents, time.monotonic() - begin
 
 
 def generate_flags(case, row):
     flags = ["--prompt", PROMPT, "--steps", case["steps"], "--seed", SEED, "--size",
              f"{case['width']}x{case['height']}", "--sampler", row["sampler"], "--guidance",
-             row.get("guidance", 7.5), "--batch", row.get("batch", 1)]
+             row.get("guidance", 7.5), "--batch", row.get("batch", 1), "--device",
+             case.get("device", "cpu"), "--dtype", row.get("dtype", "float32")]
+    if "budget" in row:
+        flags += ["--budget", row["budget"]]
     if "negative_prompt" in row:
         flags += ["--negative-prompt", row["negative_prompt"]]
     if "lora" in row:
@@ -98,14 +105,21 @@ def generate_flags(case, row):
     return flags
 
 
+def free_memory():
+    import torch
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 def measure_row(stint, model, case, row):
     from safetensors.torch import load_file
     expected, diffusers_s = run_diffusers(stint.folder, model, case, row)
-    gc.collect()  # Its weights: Stint's take their place.
+    free_memory()  # Stint's weights take the place of its weights.
     _, out = stint.run("generate", "--model", model, *generate_flags(case, row), "--cache", "cache",
                        "--latents", "latents.safetensors", "--output", "out.png", "--json")
     summary = json.loads(out)
-    actual = load_file(stint.folder / "latents.safetensors")["latents"]
+    actual = load_file(stint.folder / "latents.safetensors")["latents"].float()
     if actual.shape != expected.shape:
         raise SystemExit(f"run.py: latents are {list(actual.shape)}, not {list(expected.shape)}")
     difference = (actual - expected).abs().max().item()
@@ -113,6 +127,7 @@ def measure_row(stint, model, case, row):
     return {**row, "difference": difference, "largest": largest, "share": difference / largest,
             "arena_bytes": summary["measured_arena_bytes"],
             "arena_off_bytes": summary["measured_arena_bytes"] - summary["predicted_arena_bytes"],
+            "process_bytes": summary["process_bytes"], "budget_bytes": summary["budget_bytes"],
             "measured_s": summary["measured_ns"] / 1e9, "diffusers_s": diffusers_s}
 
 
@@ -121,24 +136,35 @@ def describe(row):
     words = [f"{word} {row[key]!r}" if isinstance(row[key], str) else f"{word} {row[key]}"
              for key, word in (("negative_prompt", "negative prompt"), ("guidance", "guidance"),
                                ("batch", "batch"), ("strength", "from a picture, strength"),
-                               ("lora", "LoRA, scale")) if key in row]
+                               ("lora", "LoRA, scale"), ("dtype", "in"), ("budget", "within"))
+             if key in row]
     return ", ".join(words) or "-"
 
 
+def is_half(row):
+    return row.get("dtype", "float32") != "float32"
+
+
 def summarise(rows):
-    return {"row_count": len(rows), "max_difference": max(row["difference"] for row in rows),
-            "max_share": max(row["share"] for row in rows),
-            "arena_off_count": sum(row["arena_off_bytes"] != 0 for row in rows)}
+    exact = [row for row in rows if not is_half(row)]
+    return {"row_count": len(rows), "max_difference": max(row["difference"] for row in exact),
+            "max_share": max(row["share"] for row in exact),
+            "max_half_share": max((row["share"] for row in rows if is_half(row)), default=0.0),
+            "arena_off_count": sum(row["arena_off_bytes"] != 0 for row in rows),
+            "over_budget_count": sum("budget" in row and row["process_bytes"] > row["budget_bytes"]
+                                     for row in rows)}
 
 
 def table_of(result):
     heads = ["sampler", "besides", "largest latent", "largest difference", "arena bytes",
-             "off bytes"]
+             "off bytes", "process GiB", "s", "diffusers' s"]
     lines = [heads, ["---"] * len(heads)]
     for row in result["rows"]:
         lines.append([row["sampler"], describe(row), f"{row['largest']:.3f}",
                       f"{row['difference']:.1e}", str(row["arena_bytes"]),
-                      str(row["arena_off_bytes"])])
+                      str(row["arena_off_bytes"]),
+                      f"{row['process_bytes'] / 2**30:.2f}" if "budget" in row else "",
+                      f"{row['measured_s']:.1f}", f"{row['diffusers_s']:.1f}"])
     text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     return f"{text}\n\n{result['title']}; {result['versions']}.\n"
 
@@ -167,12 +193,17 @@ def measure_case(stint, case):
 
 def run_cases(folder, config, expected, target, stint, arguments):
     """Measures all cases; returns what is not as expected."""
+    os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # For both: float32 is to be float32 on a GPU, too.
     if importlib.util.find_spec("diffusers") is None:
         print(f"{folder.name}: skipped, there is no diffusers", flush=True)
         return []
     results = []
     for case in config["quick" if arguments.quick else "full"]:
         if arguments.cases and case["name"] not in arguments.cases:
+            continue
+        if not machine.has_device(case.get("device", "cpu")):
+            print(f"{folder.name}/{case['name']}: skipped, there is no {case['device']}",
+                  flush=True)
             continue
         print(f"{folder.name}/{case['name']}", flush=True)
         result = measure_case(stint, case)
