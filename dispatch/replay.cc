@@ -130,6 +130,7 @@ struct OpTable::Impl {
   TensorSlot MakeSlot(TensorId id, OpRecipe& recipe) const;
   void AddOutputs(const Op& op, const std::string& op_where, OpRecipe& recipe) const;
   c10::Storage MakeStorage(BufferId id, void* address) const;
+  bool IsUnusedSeed(OpId op, const OutputSlot& slot, const at::Tensor& tensor) const;
   void CheckOutput(OpId op, const OutputSlot& slot, const at::Tensor& tensor) const;
 
   const Profile& profile;
@@ -206,6 +207,14 @@ c10::Storage OpTable::Impl::MakeStorage(BufferId id, void* address) const {
                       /*allocator=*/nullptr, /*resizable=*/false);
 }
 
+/// Whether it is the seed of no dropout, which lies in host memory but for while a graph is
+/// captured. Nobody reads it.
+bool OpTable::Impl::IsUnusedSeed(OpId op, const OutputSlot& slot, const at::Tensor& tensor) const {
+  return profile.buffers[Index(slot.tensor->buffer)].is_host && !profile.ops[Index(op)].random &&
+         tensor.defined() && tensor.device() == device && tensor.scalar_type() == at::kLong &&
+         tensor.numel() == 1;
+}
+
 void OpTable::Impl::CheckOutput(OpId op, const OutputSlot& slot, const at::Tensor& tensor) const {
   const Tensor& recorded = *slot.tensor;
   const bool is_host = profile.buffers[Index(recorded.buffer)].is_host;
@@ -263,7 +272,7 @@ void OpTable::Call(OpId op, std::int64_t iteration,
   Check(results.size() == recipe.outputs.size(), "an op returns as many tensors as recorded");
   for (std::size_t i = 0; i < results.size(); ++i) {
     const OutputSlot& slot = recipe.outputs[i];
-    if (slot.tensor == nullptr) continue;
+    if (slot.tensor == nullptr || impl_->IsUnusedSeed(op, slot, results[i])) continue;
     impl_->CheckOutput(op, slot, results[i]);
     if (slot.is_new) on_output(slot.tensor->buffer, results[i].storage().mutable_data());
   }

@@ -9,16 +9,19 @@
 
 namespace stint {
 
-Arena::Arena(void* base, std::int64_t size_bytes, std::vector<PlannedWorkspace> workspaces)
+Arena::Arena(void* base, std::int64_t size_bytes, std::vector<PlannedWorkspace> workspaces,
+             void* host_scalar)
     : base_(static_cast<std::byte*>(base)),
       size_bytes_(size_bytes),
-      workspaces_(std::move(workspaces)) {}
+      workspaces_(std::move(workspaces)),
+      host_scalar_(host_scalar) {}
 
 void* Arena::OnRequest(std::int64_t size_bytes) noexcept {
   const std::lock_guard lock(mutex_);
   if (!is_in_op_) return nullptr;
   void* data = ServeScripted(size_bytes);
   if (data == nullptr) data = ServeWorkspace(size_bytes);
+  if (data == nullptr) data = ServeHostScalar(size_bytes);
   if (data == nullptr) served_.foreign.push_back({.where = op_.where, .size_bytes = size_bytes});
   return data;
 }
@@ -34,9 +37,12 @@ void Arena::OnFree(void* data) noexcept {
   EraseGivenBack(op_.next_request);
 }
 
-void Arena::BeginOp(std::vector<PlannedRequest> requests, std::string where) {
+void Arena::BeginOp(std::vector<PlannedRequest> requests, std::string where,
+                    std::int64_t host_scalar_count) {
   const std::lock_guard lock(mutex_);
-  op_ = {.requests = std::move(requests), .where = std::move(where)};
+  op_ = {.requests = std::move(requests),
+         .where = std::move(where),
+         .host_scalar_count = host_scalar_count};
   is_in_op_ = true;
 }
 
@@ -75,6 +81,12 @@ void* Arena::ServeWorkspace(std::int64_t size_bytes) {
     return base_ + workspace.offset_bytes;
   }
   return nullptr;
+}
+
+void* Arena::ServeHostScalar(std::int64_t size_bytes) {
+  if (op_.host_scalar_count == 0 || size_bytes > kHostScalarBytes) return nullptr;
+  --op_.host_scalar_count;
+  return host_scalar_;
 }
 
 std::int64_t Arena::Keep(void* data) {

@@ -8,6 +8,9 @@
 // The threads of one op give memory back in any order: what comes before its time in the script
 // counts at that time. A request that the script does not have, or whose place is still taken, goes
 // to the native allocator, counted and named; nothing throws inside an op.
+//
+// Some kernels return the seed of their dropout, which lies in host memory, but on the device while
+// a graph is captured. Without dropout nobody writes or reads it, so one place serves them all.
 #pragma once
 
 #include <array>
@@ -59,16 +62,22 @@ class Arena final : public AllocatorListener {
     BytesByRole live_by_role{};
   };
 
-  /// `base` begins `size_bytes` of device memory that outlive the arena.
-  Arena(void* base, std::int64_t size_bytes, std::vector<PlannedWorkspace> workspaces);
+  /// What a request of an op for a value in host memory may ask the device for.
+  static constexpr std::int64_t kHostScalarBytes = 16;
+
+  /// `base` begins `size_bytes` of device memory, and `host_scalar` kHostScalarBytes of it (or is
+  /// null: none are asked for), that outlive the arena.
+  Arena(void* base, std::int64_t size_bytes, std::vector<PlannedWorkspace> workspaces,
+        void* host_scalar = nullptr);
 
   void* OnRequest(std::int64_t size_bytes) noexcept override;
   void OnServedNatively(void* data, std::int64_t size_bytes) noexcept override;
   void OnFree(void* data) noexcept override;
 
   /// Until EndOp, requests are those of the op that `where` names. Outside of ops all requests go
-  /// to the native allocator, uncounted.
-  void BeginOp(std::vector<PlannedRequest> requests, std::string where);
+  /// to the native allocator, uncounted. Of its outputs `host_scalar_count` lie in host memory.
+  void BeginOp(std::vector<PlannedRequest> requests, std::string where,
+               std::int64_t host_scalar_count = 0);
 
   /// Live bytes right after each scripted request of the op, in the order they came.
   std::vector<std::int64_t> EndOp();
@@ -105,11 +114,13 @@ class Arena final : public AllocatorListener {
     std::vector<PlannedRequest> requests{};
     std::size_t next_request = 0;
     std::string where{};
+    std::int64_t host_scalar_count = 0;  // Not yet asked for.
     std::vector<std::int64_t> live_bytes{};
     std::vector<std::int64_t> given_back{};  // Offsets of ranges that the script lets live longer.
   };
 
   void* ServeWorkspace(std::int64_t size_bytes);
+  void* ServeHostScalar(std::int64_t size_bytes);
   void* ServeScripted(std::int64_t size_bytes);
   bool IsRangeFree(std::int64_t begin_bytes, std::int64_t end_bytes) const;
   void Insert(std::int64_t offset_bytes, std::int64_t size_bytes, const Range& range);
@@ -119,6 +130,7 @@ class Arena final : public AllocatorListener {
   std::byte* base_;
   std::int64_t size_bytes_;
   std::vector<PlannedWorkspace> workspaces_;
+  void* host_scalar_;
 
   mutable std::mutex mutex_;
   bool is_in_op_ = false;

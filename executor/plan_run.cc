@@ -26,6 +26,10 @@ bool IsDiscarded(const Instruction& compute, BufferId id) {
   return std::binary_search(compute.discards.begin(), compute.discards.end(), id);
 }
 
+bool HasHostBuffers(const Profile& profile) {
+  return std::ranges::any_of(profile.buffers, &Buffer::is_host);
+}
+
 /// `device` is the running one's kind; refuses what would run otherwise than planned.
 const Profile& CheckFits(const Profile& profile, const Plan& plan, DeviceKind device) {
   if (plan.profile_sha256 != ProfileSha256(profile)) {
@@ -64,7 +68,10 @@ PlanRun::PlanRun(const Profile& profile, const Plan& plan, DeviceRuntime& runtim
       host_(profile.buffers.size()),
       host_offsets_(profile.buffers.size(), kNowhere),
       memory_{.runtime = runtime, .data = runtime.Allocate(plan.arena_bytes)},
-      arena_(memory_.data, plan.arena_bytes, FindWorkspaces()),
+      host_scalar_{
+          .runtime = runtime,
+          .data = HasHostBuffers(profile) ? runtime.Allocate(Arena::kHostScalarBytes) : nullptr},
+      arena_(memory_.data, plan.arena_bytes, FindWorkspaces(), host_scalar_.data),
       listening_(runtime.kind(), arena_),
       workspaces_(runtime),
       copies_(profile, plan, runtime, memory_.data,
@@ -320,7 +327,7 @@ std::vector<std::int64_t> PlanRun::Issue(const Instruction& instruction, const P
 std::vector<std::int64_t> PlanRun::Compute(const Instruction& compute, std::int64_t iteration) {
   const Op& op = profile_.ops[Index(compute.op)];
   arena_.BeginOp(PlannedRequestsOf(compute),
-                 op.module.empty() ? op.name : op.name + " in " + op.module);
+                 op.module.empty() ? op.name : op.name + " in " + op.module, HostScalarCount(op));
   ops_.Call(
       compute.op, iteration, [&](BufferId id) { return AddressOf(id); },
       [&](BufferId id, void* data) { KeepOutput(compute, id, data); });
@@ -336,6 +343,14 @@ std::vector<std::int64_t> PlanRun::Compute(const Instruction& compute, std::int6
   }
   for (const BufferId id : op.writes) finish(id);
   return live_bytes;
+}
+
+/// Outputs in host memory that may come to lie on the device while a graph is captured.
+std::int64_t PlanRun::HostScalarCount(const Op& op) const {
+  if (!is_capturing_ || op.random) return 0;
+  return std::ranges::count_if(op.outputs, [this](const std::optional<TensorId>& output) {
+    return output && profile_.buffers[Index(profile_.tensors[Index(*output)].buffer)].is_host;
+  });
 }
 
 std::vector<PlannedRequest> PlanRun::PlannedRequestsOf(const Instruction& compute) const {

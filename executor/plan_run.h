@@ -82,7 +82,9 @@ class PlanRun {
   struct ScopedDeviceMemory {
     DeviceRuntime& runtime;
     void* data;
-    ~ScopedDeviceMemory() { runtime.Free(data); }
+    ~ScopedDeviceMemory() {
+      if (data != nullptr) runtime.Free(data);
+    }
   };
   /// Workspaces must be given back while the arena still stands.
   struct ScopedWorkspaces {
@@ -119,6 +121,7 @@ class PlanRun {
   void AddProgress(std::int64_t instruction_count);
   void* AddressOf(BufferId id);
   void* PlaceOf(BufferId id);
+  std::int64_t HostScalarCount(const Op& op) const;
   std::vector<PlannedRequest> PlannedRequestsOf(const Instruction& compute) const;
 
   const Profile& profile_;
@@ -137,6 +140,7 @@ class PlanRun {
   std::vector<std::int64_t> host_offsets_;    // By buffer: of its copy in the host pool; -1: none.
   std::vector<std::vector<Gap>> gaps_;        // By shard.
   ScopedDeviceMemory memory_;
+  ScopedDeviceMemory host_scalar_;
   Arena arena_;
   ScopedAllocatorListener listening_;
   ScopedWorkspaces workspaces_;

@@ -43,6 +43,9 @@ constexpr double kPackingPart = 0.2;
 // Rounds draw other random numbers; seeds of users are smaller than this.
 constexpr std::int64_t kSeedsApart = std::int64_t{1} << 32;
 
+// A plan that copies is made again where it needs larger page tables than was thought.
+constexpr int kCopyRoundLimit = 3;
+
 /// 0 for 0, which is no limit; else at least 1.
 std::int64_t PartOf(std::int64_t work, double part) {
   return work <= 0 ? 0 : static_cast<std::int64_t>(part * static_cast<double>(work)) + 1;
@@ -97,20 +100,47 @@ void AddProofs(const SolveResult& result, std::int64_t limit_bytes, Bounds& boun
   bounds.duration_ns = claimed_ns;
 }
 
-/// Asks a solver that gives addresses itself.
-PlacedSchedule SolveWithPlaces(const Profile& profile, const std::vector<OpEffects>& effects,
-                               const Solver& solver, const PlanRequest& request,
-                               std::int64_t arena_limit_bytes) {
-  PlacedSchedule placed{
-      .result =
-          solver.Solve({.profile = profile, .effects = effects, .budget_bytes = arena_limit_bytes},
-                       request.options)};
-  if (placed.result.schedule) {
+/// What the page tables of `host_bytes` take.
+std::int64_t TableBytes(const Profile& profile, std::int64_t host_bytes) {
+  return OverheadBytes(profile, host_bytes) - OverheadBytes(profile);
+}
+
+/// Twice what does not fit is on the host, as a rule less.
+std::int64_t LikelyHostBytes(const Profile& profile, const Program& program,
+                             std::int64_t arena_limit_bytes) {
+  const std::int64_t peak_bytes =
+      Measure(profile, program, KeepAllSchedule(profile, program)).peak_bytes;
+  return 2 * std::max<std::int64_t>(peak_bytes - arena_limit_bytes, 0);
+}
+
+/// Asks a solver that gives addresses itself, for an arena that leaves room for the page tables of
+/// what it puts on the host.
+PlacedSchedule SolveWithPlaces(const Profile& profile, const Program& program,
+                               const std::vector<OpEffects>& effects, const Solver& solver,
+                               const PlanRequest& request, std::int64_t arena_limit_bytes) {
+  std::int64_t host_bytes = LikelyHostBytes(profile, program, arena_limit_bytes);
+  PlacedSchedule placed{};
+  for (int round = 0; round < kCopyRoundLimit; ++round) {
+    const std::int64_t budget_bytes = arena_limit_bytes - TableBytes(profile, host_bytes);
+    placed.result = solver.Solve(
+        {.profile = profile, .effects = effects, .budget_bytes = budget_bytes}, request.options);
+    if (!placed.result.schedule) {
+      if (host_bytes == 0 || round > 0) return placed;
+      host_bytes = 0;  // Perhaps there is a plan that needs no tables.
+      continue;
+    }
     SchedulePlaces& places = *placed.result.schedule->places;
+    host_bytes = places.host_bytes;
+    if (places.arena_bytes + TableBytes(profile, host_bytes) > arena_limit_bytes) {
+      continue;
+    }
     placed.arena = {.initial = std::move(places.initial),
                     .arena_bytes = places.arena_bytes,
                     .peak_bytes = placed.result.peak_bytes};
+    return placed;
   }
+  placed.result.schedule.reset();
+  placed.result.status = SolveStatus::kUnknown;
   return placed;
 }
 
@@ -121,7 +151,7 @@ PlacedSchedule SolveAndPlace(const Profile& profile, const Program& program,
                              std::int64_t arena_limit_bytes) {
   const std::unique_ptr<Solver> solver = MakeSolver(request.solver);
   if (solver->MakesCopies(profile)) {
-    return SolveWithPlaces(profile, effects, *solver, request, arena_limit_bytes);
+    return SolveWithPlaces(profile, program, effects, *solver, request, arena_limit_bytes);
   }
   const Clock::time_point begin = Clock::now();
   Bounds bounds = ProveBoundsWithin(
@@ -199,7 +229,10 @@ PlacedSchedule SolveAndPlace(const Profile& profile, const Program& program,
 }
 
 Plan MakePlanOf(const Profile& profile, const Program& program, const PlanRequest& request,
-                PlacedSchedule placed, std::int64_t overhead_bytes) {
+                PlacedSchedule placed) {
+  const std::int64_t host_bytes =
+      placed.result.schedule->places ? placed.result.schedule->places->host_bytes : 0;
+  const std::int64_t overhead_bytes = OverheadBytes(profile, host_bytes);
   const std::int64_t used_bytes = overhead_bytes + placed.arena.arena_bytes;
   const ScheduleTotals keep_all = Measure(profile, program, KeepAllSchedule(profile, program));
   Plan plan{
@@ -224,7 +257,7 @@ Plan MakePlanOf(const Profile& profile, const Program& program, const PlanReques
     SchedulePlaces& places = *placed.result.schedule->places;
     plan.host = std::move(places.host);
     plan.shards = std::move(places.shards);
-    plan.host_bytes = places.host_bytes;
+    plan.host_bytes = host_bytes;
   }
   return plan;
 }
@@ -247,7 +280,7 @@ PlanAnswer MakePlan(const Profile& profile, const PlanRequest& request) {
     answer.binding += fmt::format("; {} lie outside the arena", FormatBytes(overhead_bytes));
   }
   if (placed.result.schedule) {
-    answer.plan = MakePlanOf(profile, program, request, std::move(placed), overhead_bytes);
+    answer.plan = MakePlanOf(profile, program, request, std::move(placed));
     CheckPlan(profile, *answer.plan);
     CheckCertificate(profile, *answer.plan);
     answer.plan->context.wall_time_ns =
@@ -256,9 +289,16 @@ PlanAnswer MakePlan(const Profile& profile, const PlanRequest& request) {
   return answer;
 }
 
-std::int64_t OverheadBytes(const Profile& profile) {
+std::int64_t OverheadBytes(const Profile& profile, std::int64_t host_bytes) {
+  constexpr std::int64_t kBytesPerEntryByte = 4096 / 8;
+  constexpr std::int64_t kBlockBytes = 2 << 20;
+  const std::int64_t block_count =
+      host_bytes == 0 || profile.device.graph_node_bytes == 0
+          ? 0
+          : host_bytes / kBytesPerEntryByte / kBlockBytes + 2;  // The first and the last in part.
   return profile.device.overhead_bytes +
-         profile.device.graph_node_bytes * static_cast<std::int64_t>(profile.ops.size());
+         profile.device.graph_node_bytes * static_cast<std::int64_t>(profile.ops.size()) +
+         block_count * kBlockBytes;
 }
 
 }  // namespace stint

@@ -36,7 +36,8 @@ struct PlanAnswer {
 PlanAnswer MakePlan(const Profile& profile, const PlanRequest& request);
 
 /// Device memory that a run of `profile` takes outside the arena: overhead of the context and
-/// libraries, and one graph node for each op.
-std::int64_t OverheadBytes(const Profile& profile);
+/// libraries, one graph node for each op, and the page tables of `host_bytes` of pinned memory (8
+/// bytes for each 4 KiB, in blocks of 2 MiB; none for a cost model, which has no graph nodes).
+std::int64_t OverheadBytes(const Profile& profile, std::int64_t host_bytes = 0);
 
 }  // namespace stint

@@ -152,6 +152,33 @@ TEST_F(CudaTest, OpByOpGivesTheSameResultsWithPoison) {
   EXPECT_THAT(report.served.foreign, IsEmpty());
 }
 
+TEST_F(CudaTest, AttentionWhoseSeedMovesToTheDeviceInAGraphRunsInBothModes) {
+  const Program program = [](ProgramHost& host) {
+    const at::Tensor heads =
+        host.Persistent("heads", BufferRole::kWeight, {1, 2, 64, 16}, at::kFloat).requires_grad_();
+    host.Phase("step", 1, [&] {
+      const at::Tensor attended = std::get<0>(at::_scaled_dot_product_efficient_attention(
+          heads, heads, heads, std::nullopt, /*compute_log_sumexp=*/true));
+      const at::Tensor loss = at::mse_loss(attended, at::zeros_like(attended));
+      host.Mark(loss, "loss", BufferRole::kOutput);
+      loss.backward();
+      host.Mark(std::exchange(heads.mutable_grad(), {}), "heads", BufferRole::kGradient);
+    });
+  };
+  const Profile profile = CaptureOn(program, *runtime_);
+  const Plan plan = KeepAllPlan(profile);
+  const Results expected = RunUnplanned(program, *runtime_, NamedValues());
+  for (const bool use_graph : {true, false}) {
+    const Report report = ExecuteAndVerify(profile, plan, *runtime_, NamedValues(), expected,
+                                           {.iteration_count = 3, .use_graph = use_graph});
+    EXPECT_EQ(report.mode, use_graph ? "cuda-graph" : "op-by-op");
+    EXPECT_THAT(report.verification->differing, IsEmpty());
+    EXPECT_THAT(report.served.foreign, IsEmpty());
+    EXPECT_EQ(report.served.mismatch_count, 0);
+    EXPECT_EQ(FirstMemoryDifference(Simulate(profile, plan), report), "");
+  }
+}
+
 TEST_F(CudaTest, ACopyStreamWaitsForWhatAGraphSignalsAndTheGraphForIt) {
   // In the graph: write 7; (a copy to the host and back elsewhere); read that, add 1.
   const std::unique_ptr<CopyStreams> streams = runtime_->MakeCopyStreams();

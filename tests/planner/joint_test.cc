@@ -77,6 +77,21 @@ TEST(JointTest, OffloadsWhatTakesLongToMake) {
   EXPECT_EQ(answer.plan->host_bytes, 8 * kMiB);
 }
 
+TEST(JointTest, LeavesRoomForThePageTablesOfPinnedMemory) {
+  Profile profile = LongAway();
+  profile.device.graph_node_bytes = 1;
+  const std::int64_t overhead_bytes = OverheadBytes(profile, 8 * kMiB);
+  EXPECT_EQ(overhead_bytes, 4 + 4 * kMiB);
+
+  const PlanAnswer answer = PlanJoint(profile, 8 * kMiB + 2048 + overhead_bytes);
+
+  ASSERT_TRUE(answer.plan.has_value());
+  ExpectRight(profile, *answer.plan);
+  EXPECT_EQ(answer.plan->host_bytes, 8 * kMiB);
+  EXPECT_EQ(answer.plan->overhead_bytes, overhead_bytes);
+  EXPECT_LE(answer.plan->arena_bytes, 8 * kMiB + 2048);
+}
+
 TEST(JointTest, ComputesAgainWhatIsQuickToMake) {
   Profile profile = LongAway();
   profile.ops[0].duration_ns = 10 * kMs;

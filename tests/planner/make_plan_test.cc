@@ -62,6 +62,16 @@ TEST(MakePlanTest, TakesTheOverheadOfTheProcessOffTheBudget) {
   EXPECT_THAT(too_little.binding, HasSubstr("10.1 KiB lie outside the arena"));
 }
 
+TEST(MakePlanTest, KnowsWhatPinnedMemoryTakesOnTheDevice) {
+  Profile profile = fixtures::Chain();
+  constexpr std::int64_t kGiB = std::int64_t{1} << 30;
+  EXPECT_EQ(OverheadBytes(profile, kGiB), 0) << "a cost model";
+  profile.device.graph_node_bytes = 100;
+  EXPECT_EQ(OverheadBytes(profile, 0), 300);
+  EXPECT_EQ(OverheadBytes(profile, 1), 300 + (4 << 20));
+  EXPECT_EQ(OverheadBytes(profile, kGiB), 300 + (6 << 20));
+}
+
 TEST(MakePlanTest, PlanSaysWhichPartsRan) {
   const PlanAnswer answer = MakePlan(fixtures::ChainWithBackward(), {.budget_bytes = 5632});
 
