@@ -10,6 +10,14 @@ import machine
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs/planning.md"
 NO_NUMBER = "-"
+# Published planners behind the same interface, and the greedy one that ours starts from.
+RIVALS = ("greedy", "sqrt-n", "chen-greedy", "modules", "lower-sets", "dtr", "checkmate", "knapsack",
+          "moccasin")
+RIVAL_TIME_LIMIT_S = 10
+
+
+def rivals_beside(solver):
+    return [name for name in RIVALS if name != solver]
 
 
 def files_of(case, folder, instances):
@@ -24,15 +32,19 @@ def files_of(case, folder, instances):
 
 
 def bench(stint, path, budgets, case, solver, cores=None):
-    """The rows of one file: by `solver`, and where the case has rivals by all others."""
-    solvers = [] if case.get("has_rivals") else ["--solvers", solver]
-    limit = ["--time-limit", case["time_limit_s"]]
-    if "work_limit" in case:
-        limit += ["--work-limit", case["work_limit"]]
-    _, out = stint.run("bench-solvers", "--suite", path, "--budgets", ",".join(budgets),
-                       *solvers, *limit, *case.get("flags", []), "--json", allowed=(0, 5),
-                       cores=cores)
-    return json.loads(out)["rows"]
+    """The rows of one file: by `solver`, and where the case has rivals by them."""
+    work_limit = ["--work-limit", case["work_limit"]] if "work_limit" in case else []
+
+    def rows_of(solvers, time_limit_s):
+        _, out = stint.run("bench-solvers", "--suite", path, "--budgets", ",".join(budgets),
+                           "--solvers", solvers, "--time-limit", time_limit_s, *work_limit,
+                           *case.get("flags", []), "--json", allowed=(0, 5), cores=cores)
+        return json.loads(out)["rows"]
+
+    rows = rows_of(solver, case["time_limit_s"])
+    if case.get("has_rivals"):
+        rows += rows_of(",".join(rivals_beside(solver)), min(case["time_limit_s"], RIVAL_TIME_LIMIT_S))
+    return rows
 
 
 def solver_of(arguments, config, case):
@@ -161,8 +173,30 @@ def row_cells(result, row):
     return cells
 
 
+def rivals_table_of(result):
+    """The overheads of all solvers side by side: the fastest plan of each row is bold."""
+    solvers = [result["solver"], *rivals_beside(result["solver"])]
+    lines = [["graph", "budget", *solvers]]
+    lines.append(["---"] * len(lines[0]))
+    for row in result["rows"]:
+        if row["solver"] != result["solver"] or row["status"] == "infeasible":
+            continue
+        by_solver = {other["solver"]: other for other in [row, *rivals_of(row, result["rows"])]}
+        shown = [by_solver.get(name) for name in solvers]
+        best_ns = min((other["duration_ns"] for other in shown if other and has_plan(other)),
+                      default=None)
+        cells = [row["instance"].split(".")[0], row["budget"]]
+        for other in shown:
+            text = number(other["overhead_percent"], 2) if other and has_plan(other) else NO_NUMBER
+            cells.append(f"**{text}**" if other and other["duration_ns"] == best_ns else text)
+        lines.append(cells)
+    text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return (f"{text}\n\nOverhead in % of each solver, in at most {RIVAL_TIME_LIMIT_S} s but for the "
+            f"first; -: no plan within the budget. The best of a row is bold.\n")
+
+
 def table_of(result):
-    """The markdown table of a case, and a line that says what of it was reached."""
+    """The markdown table of a case, a line that says what of it was reached, and the rivals'."""
     heads = ["graph", "ops", "budget"]
     if result["reach"]["what"] in ("time_over_bound", "time_ms", "answer"):
         heads += ["time ms", "bound ms", "time / bound"]
@@ -181,7 +215,8 @@ def table_of(result):
     if any(row.get("claimed_ns", 0) > 0 for row in result["rows"]):
         verdict += ("; a bound with * rests on a solver that computes in floating point, the "
                     "others are proved in integers")
-    return f"{text}\n\n{verdict}.\n"
+    rivals = f"\n{rivals_table_of(result)}" if result["has_rivals"] else ""
+    return f"{text}\n\n{verdict}.\n{rivals}"
 
 
 def put_table(document, name, table):

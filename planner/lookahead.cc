@@ -15,13 +15,15 @@ namespace {
 class Lookahead {
  public:
   Lookahead(const Profile& profile, const Program& program, std::int64_t budget_bytes,
-            const EvictionRule& rule, std::int64_t duration_limit_ns, WorkMeter& work)
+            const EvictionRule& rule, EvictionScorer* scorer, std::int64_t duration_limit_ns,
+            WorkMeter& work)
       : profile_(profile),
         program_(program),
         budget_bytes_(budget_bytes),
         headroom_bytes_(static_cast<std::int64_t>(
             rule.headroom * static_cast<double>(budget_bytes - program.persistent_bytes))),
         rule_(rule),
+        scorer_(scorer),
         duration_limit_ns_(duration_limit_ns),
         work_(work),
         residency_(program),
@@ -195,6 +197,7 @@ class Lookahead {
       (is_kept ? kept : discards).push_back(buffer);
     }
     out_->push_back(ComputeInstruction(op.id, std::move(discards)));
+    if (scorer_ != nullptr) scorer_->SawRun(op, kept);
     work_.Add(1);
   }
 
@@ -226,7 +229,9 @@ class Lookahead {
         continue;
       }
       const double score =
-          verdict.weight * nearness_[static_cast<std::size_t>(need - residency_.step())];
+          scorer_ != nullptr
+              ? scorer_->Score(buffer)
+              : verdict.weight * nearness_[static_cast<std::size_t>(need - residency_.step())];
       if (score < best_score || (score == best_score && buffer < *best)) {
         best = buffer;
         best_score = score;
@@ -255,6 +260,7 @@ class Lookahead {
 
   void Evict(BufferId buffer) {
     residency_.EndResidence(buffer);
+    if (scorer_ != nullptr) scorer_->SawEviction(buffer);
     // What a repeated body does not read cannot leave inside it: it leaves before it.
     const bool is_from_before =
         out_ == &phase_plan_->body && program_.buffers[Index(buffer)].creator < repeated_begin_;
@@ -266,6 +272,7 @@ class Lookahead {
   std::int64_t budget_bytes_ = 0;
   std::int64_t headroom_bytes_ = 0;
   EvictionRule rule_{};
+  EvictionScorer* scorer_ = nullptr;  // If not null, it decides and not the rule.
   std::int64_t duration_limit_ns_ = 0;
   WorkMeter& work_;
   Residency residency_;
@@ -283,7 +290,13 @@ class Lookahead {
 std::optional<Schedule> BuildLookahead(const Profile& profile, const Program& program,
                                        std::int64_t budget_bytes, const EvictionRule& rule,
                                        std::int64_t duration_limit_ns, WorkMeter& work) {
-  return Lookahead(profile, program, budget_bytes, rule, duration_limit_ns, work).Build();
+  return Lookahead(profile, program, budget_bytes, rule, nullptr, duration_limit_ns, work).Build();
+}
+
+std::optional<Schedule> BuildLookahead(const Profile& profile, const Program& program,
+                                       std::int64_t budget_bytes, EvictionScorer& scorer,
+                                       std::int64_t duration_limit_ns, WorkMeter& work) {
+  return Lookahead(profile, program, budget_bytes, {}, &scorer, duration_limit_ns, work).Build();
 }
 
 }  // namespace stint

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include "ir/errors.h"
+#include "planner/rivals/rivals.h"
 #include "planner/solvers.h"
 
 namespace stint {
@@ -12,6 +13,14 @@ std::vector<std::unique_ptr<Solver>> AllSolvers() {
   solvers.push_back(MakeGreedySolver());
   solvers.push_back(MakeSearchSolver());
   solvers.push_back(MakeJointSolver());
+  solvers.push_back(MakeSqrtNSolver());
+  solvers.push_back(MakeChenGreedySolver());
+  solvers.push_back(MakeModulesSolver());
+  solvers.push_back(MakeLowerSetsSolver());
+  solvers.push_back(MakeDtrSolver());
+  solvers.push_back(MakeCheckmateSolver());
+  solvers.push_back(MakeKnapsackSolver());
+  solvers.push_back(MakeMoccasinSolver());
   return solvers;
 }
 

@@ -72,6 +72,17 @@ class TableTest(unittest.TestCase):
         self.assertIn("none fits: needs 2.00 GiB", table)
         self.assertIn("1 of 1 feasible rows as promised (small gap)", table)
 
+    def test_shows_the_best_of_all_solvers_bold(self):
+        rows = [row(duration_ns=1000, overhead_percent=1),
+                row(solver="dtr", duration_ns=1500, overhead_percent=51),
+                row(solver="checkmate", duration_ns=1000, overhead_percent=1),
+                row(solver="moccasin", status="unknown")]
+        table = planning.rivals_table_of(self.result(rows))
+        self.assertIn("| graph | budget | ours | greedy | sqrt-n | chen-greedy | modules "
+                      "| lower-sets | dtr | checkmate | knapsack | moccasin |", table)
+        self.assertIn("| graph | 50% | **1.00** | - | - | - | - | - | 51.00 | **1.00** | - | - |",
+                      table)
+
     def test_goes_between_its_markers(self):
         document = "a\n<!-- begin: case -->\nold\n<!-- end: case -->\nb\n"
         new = planning.put_table(document, "case", "new\n")

@@ -42,7 +42,9 @@ TEST(RegistryTest, KnowsEverySolverByItsName) {
     names.push_back(solver->Name());
     EXPECT_EQ(MakeSolver(solver->Name())->Name(), solver->Name());
   }
-  EXPECT_THAT(names, ElementsAre("keep-all", "greedy", "search", "joint"));
+  EXPECT_THAT(names,
+              ElementsAre("keep-all", "greedy", "search", "joint", "sqrt-n", "chen-greedy",
+                          "modules", "lower-sets", "dtr", "checkmate", "knapsack", "moccasin"));
 }
 
 TEST(RegistryTest, NamesTheKnownSolversWhereOneIsUnknown) {
@@ -51,7 +53,8 @@ TEST(RegistryTest, NamesTheKnownSolversWhereOneIsUnknown) {
     FAIL();
   } catch (const InputError& error) {
     EXPECT_STREQ(error.what(),
-                 "--solver: knows no solver \"best\", only keep-all, greedy, search, joint");
+                 "--solver: knows no solver \"best\", only keep-all, greedy, search, joint, "
+                 "sqrt-n, chen-greedy, modules, lower-sets, dtr, checkmate, knapsack, moccasin");
   }
 }
 
