@@ -95,7 +95,7 @@ def generate_flags(case, row):
              row.get("guidance", 7.5), "--batch", row.get("batch", 1), "--device",
              case.get("device", "cpu"), "--dtype", row.get("dtype", "float32")]
     if "budget" in row:
-        flags += ["--budget", row["budget"]]
+        flags += ["--budget", row["budget"], "--plan-time", 10]
     if "negative_prompt" in row:
         flags += ["--negative-prompt", row["negative_prompt"]]
     if "lora" in row:

@@ -36,8 +36,10 @@ constexpr std::int64_t kColumnLimit = 40000;
 constexpr double kRoundedParts[] = {1.0, 0.9, 0.8, 0.6};
 // Part of the time that each of them may take.
 constexpr double kRoundingPart = 0.1;
-// Where work is limited, entries of the matrix times nodes that HiGHS may visit.
-constexpr std::int64_t kNodesPerStep = 1;
+// What HiGHS does counts as so many steps for each entry of the matrix: to solve a relaxation or
+// visit a node, and before the first node.
+constexpr std::int64_t kStepsPerNode = 4;
+constexpr std::int64_t kStepsAtRoot = 32;
 constexpr double kTotalCost = 1000;  // Of every op once.
 constexpr std::int32_t kNoColumn = -1;
 
@@ -256,6 +258,10 @@ class StagedProgram {
   LinearProgram lp_{};
 };
 
+std::int64_t EntryCount(const StagedProgram& staged) {
+  return std::ssize(staged.lp().entry_columns);
+}
+
 class CheckmateSolver : public Solver {
  public:
   std::string Name() const override { return "checkmate"; }
@@ -283,20 +289,21 @@ class CheckmateSolver : public Solver {
           static_cast<std::int32_t>(part * static_cast<double>(run.budget_units()));
       const StagedProgram staged(run.flat(), budget_units, false);
       lp_options.time_limit_s = std::min(kRoundingPart * options.time_limit_s, time_left_s());
-      run.work().Add(static_cast<std::int64_t>(staged.lp().entry_columns.size()));
+      run.work().Add(kStepsPerNode * EntryCount(staged));
       const LpResult result = SolveLinearProgram(staged.lp(), lp_options);
       if (!result.values.empty()) run.Offer(staged.RoundedRunsOf(result.values));
     }
     if (run.IsOver()) return run.Take();
     const StagedProgram staged(run.flat(), run.budget_units(), true);
     lp_options.time_limit_s = time_left_s();
-    const auto entry_count = static_cast<std::int64_t>(staged.lp().entry_columns.size());
+    run.work().Add(kStepsAtRoot * EntryCount(staged));
+    if (run.IsOver()) return run.Take();
     if (options.work_limit > 0) {
       const std::int64_t steps_left = options.work_limit - run.work().step_count();
       lp_options.node_limit =
-          std::max(kNodesPerStep * steps_left / (entry_count + 1), std::int64_t{1});
+          std::max(steps_left / (kStepsPerNode * EntryCount(staged) + 1), std::int64_t{1});
     }
-    run.work().Add(entry_count * std::max(lp_options.node_limit, std::int64_t{1}));
+    run.work().Add(kStepsPerNode * EntryCount(staged) * lp_options.node_limit);
     const LpResult result = SolveLinearProgram(staged.lp(), lp_options);
     if (!result.failure.empty()) run.AddPart("staged program: " + result.failure);
     if (!result.values.empty()) run.Offer(staged.RunsOf(result.values));
