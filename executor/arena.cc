@@ -10,11 +10,11 @@
 namespace stint {
 
 Arena::Arena(void* base, std::int64_t size_bytes, std::vector<PlannedWorkspace> workspaces,
-             void* host_scalar)
+             void* host_scalars)
     : base_(static_cast<std::byte*>(base)),
       size_bytes_(size_bytes),
       workspaces_(std::move(workspaces)),
-      host_scalar_(host_scalar) {}
+      host_scalars_(static_cast<std::byte*>(host_scalars)) {}
 
 void* Arena::OnRequest(std::int64_t size_bytes) noexcept {
   const std::lock_guard lock(mutex_);
@@ -42,7 +42,7 @@ void Arena::BeginOp(std::vector<PlannedRequest> requests, std::string where,
   const std::lock_guard lock(mutex_);
   op_ = {.requests = std::move(requests),
          .where = std::move(where),
-         .host_scalar_count = host_scalar_count};
+         .host_scalar_count = std::min(host_scalar_count, kHostScalarLimit)};
   is_in_op_ = true;
 }
 
@@ -83,10 +83,11 @@ void* Arena::ServeWorkspace(std::int64_t size_bytes) {
   return nullptr;
 }
 
+/// LibTorch tells what is live by its address: what one op asks for has different ones.
 void* Arena::ServeHostScalar(std::int64_t size_bytes) {
   if (op_.host_scalar_count == 0 || size_bytes > kHostScalarBytes) return nullptr;
   --op_.host_scalar_count;
-  return host_scalar_;
+  return host_scalars_ + op_.host_scalar_count * kHostScalarBytes;
 }
 
 std::int64_t Arena::Keep(void* data) {

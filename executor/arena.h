@@ -10,7 +10,7 @@
 // to the native allocator, counted and named; nothing throws inside an op.
 //
 // Some kernels return the seed of their dropout, which lies in host memory, but on the device while
-// a graph is captured. Without dropout nobody writes or reads it, so one place serves them all.
+// a graph is captured. Without dropout nobody writes or reads it, so few places serve all ops.
 #pragma once
 
 #include <array>
@@ -62,20 +62,22 @@ class Arena final : public AllocatorListener {
     BytesByRole live_by_role{};
   };
 
-  /// What a request of an op for a value in host memory may ask the device for.
+  /// What an op may ask the device for in place of a value in host memory, and for how many.
   static constexpr std::int64_t kHostScalarBytes = 16;
+  static constexpr std::int64_t kHostScalarLimit = 8;
 
-  /// `base` begins `size_bytes` of device memory, and `host_scalar` kHostScalarBytes of it (or is
-  /// null: none are asked for), that outlive the arena.
+  /// `base` begins `size_bytes` of device memory, and `host_scalars` kHostScalarLimit times
+  /// kHostScalarBytes of it (or is null: none are asked for), that outlive the arena.
   Arena(void* base, std::int64_t size_bytes, std::vector<PlannedWorkspace> workspaces,
-        void* host_scalar = nullptr);
+        void* host_scalars = nullptr);
 
   void* OnRequest(std::int64_t size_bytes) noexcept override;
   void OnServedNatively(void* data, std::int64_t size_bytes) noexcept override;
   void OnFree(void* data) noexcept override;
 
   /// Until EndOp, requests are those of the op that `where` names. Outside of ops all requests go
-  /// to the native allocator, uncounted. Of its outputs `host_scalar_count` lie in host memory.
+  /// to the native allocator, uncounted. Of its outputs `host_scalar_count` lie in host memory; at
+  /// most kHostScalarLimit count.
   void BeginOp(std::vector<PlannedRequest> requests, std::string where,
                std::int64_t host_scalar_count = 0);
 
@@ -130,7 +132,7 @@ class Arena final : public AllocatorListener {
   std::byte* base_;
   std::int64_t size_bytes_;
   std::vector<PlannedWorkspace> workspaces_;
-  void* host_scalar_;
+  std::byte* host_scalars_;
 
   mutable std::mutex mutex_;
   bool is_in_op_ = false;

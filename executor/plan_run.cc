@@ -68,10 +68,11 @@ PlanRun::PlanRun(const Profile& profile, const Plan& plan, DeviceRuntime& runtim
       host_(profile.buffers.size()),
       host_offsets_(profile.buffers.size(), kNowhere),
       memory_{.runtime = runtime, .data = runtime.Allocate(plan.arena_bytes)},
-      host_scalar_{
-          .runtime = runtime,
-          .data = HasHostBuffers(profile) ? runtime.Allocate(Arena::kHostScalarBytes) : nullptr},
-      arena_(memory_.data, plan.arena_bytes, FindWorkspaces(), host_scalar_.data),
+      host_scalars_{.runtime = runtime,
+                    .data = HasHostBuffers(profile) ? runtime.Allocate(Arena::kHostScalarLimit *
+                                                                       Arena::kHostScalarBytes)
+                                                    : nullptr},
+      arena_(memory_.data, plan.arena_bytes, FindWorkspaces(), host_scalars_.data),
       listening_(runtime.kind(), arena_),
       workspaces_(runtime),
       copies_(profile, plan, runtime, memory_.data,

@@ -140,7 +140,7 @@ class PlanRun {
   std::vector<std::int64_t> host_offsets_;    // By buffer: of its copy in the host pool; -1: none.
   std::vector<std::vector<Gap>> gaps_;        // By shard.
   ScopedDeviceMemory memory_;
-  ScopedDeviceMemory host_scalar_;
+  ScopedDeviceMemory host_scalars_;
   Arena arena_;
   ScopedAllocatorListener listening_;
   ScopedWorkspaces workspaces_;

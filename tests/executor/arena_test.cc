@@ -123,15 +123,14 @@ TEST_F(ArenaTest, RefusesOverlappingResidences) {
   EXPECT_THROW(arena_.EndResidence(512), std::logic_error);
 }
 
-TEST_F(ArenaTest, AHostScalarMadeOnTheDeviceHasItsOwnPlaceAndIsNotForeign) {
-  std::int64_t scalar = 0;
-  Arena arena(memory_.data(), 1024, {}, &scalar);
+TEST_F(ArenaTest, HostScalarsMadeOnTheDeviceHaveTheirOwnPlacesAndAreNotForeign) {
+  Arena arena(memory_.data(), 1024, {}, At(4096));
   arena.BeginOp({{.size_bytes = 512, .offset_bytes = 0}}, "attention", /*host_scalar_count=*/2);
   EXPECT_EQ(arena.OnRequest(512), memory_.data());
-  EXPECT_EQ(arena.OnRequest(8), &scalar);
-  EXPECT_EQ(arena.OnRequest(8), &scalar);
+  EXPECT_EQ(arena.OnRequest(8), At(4096 + Arena::kHostScalarBytes));
+  EXPECT_EQ(arena.OnRequest(8), At(4096));
   EXPECT_EQ(arena.OnRequest(8), nullptr) << "one more than there are";
-  arena.OnFree(&scalar);
+  arena.OnFree(At(4096));
   arena.EndOp();
   EXPECT_EQ(arena.served().request_count, 1);
   EXPECT_EQ(arena.served().foreign.size(), 1U);
