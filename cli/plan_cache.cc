@@ -51,7 +51,8 @@ fs::path PlanCache::ProfilePath(const Workload& workload, const Device& device,
       {"micro_steps", workload.micro_step_count},
       {"lora_rank", workload.lora_rank},
       {"update_group_bytes", workload.update_group_bytes},
-      {"clip_norm", workload.clip_norm}};
+      {"clip_norm", workload.clip_norm},
+      {"autocast", workload.autocast}};
   return *folder_ / "profiles" / (Sha256(key.dump()) + ".json.gz");
 }
 

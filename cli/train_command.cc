@@ -62,6 +62,7 @@ struct TrainFlags {
   std::int64_t lora_rank = 0;
   std::string size{};
   std::string dtype = "float32";
+  std::string autocast{};
   std::int64_t step_count = 1000;
   std::int64_t batch_count = 1;
   std::int64_t accumulate_count = 1;
@@ -101,7 +102,8 @@ Workload TrainingWorkload(const TrainFlags& flags, const ModelFiles& model,
       .lora_rank = flags.lora_rank,
       .layout = "",
       .update_group_bytes = kUpdateGroupBytes,
-      .clip_norm = flags.clip_norm};
+      .clip_norm = flags.clip_norm,
+      .autocast = flags.autocast};
   try {
     return CompleteWorkload(ChooseKernels(workload, device));
   } catch (const InputError& error) {
@@ -121,6 +123,7 @@ StateWords RunWords(const TrainFlags& flags, const Workload& workload, const std
           {"task", workload.task},
           {"LoRA rank", workload.lora_rank},
           {"dtype", workload.dtype},
+          {"autocast", workload.autocast},
           {"size", fmt::format("{}x{}", workload.width_px, workload.height_px)},
           {"batch", workload.batch_count},
           {"accumulate", workload.micro_step_count},
@@ -364,6 +367,11 @@ void AddPlanFlags(CLI::App& command, TrainFlags& flags) {
   command.add_option("--dtype", flags.dtype, "Of weights and moments: float32 or bfloat16")
       ->type_name("NAME")
       ->capture_default_str();
+  command
+      .add_option("--autocast", flags.autocast,
+                  "bfloat16: weights and moments stay float32, the UNet computes in this, and "
+                  "what is frozen is kept in it (default: do not)")
+      ->type_name("NAME");
   command.add_flag("--deterministic", flags.is_deterministic,
                    "Kernels that give the same bits in each run on a GPU");
   command

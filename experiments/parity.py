@@ -1,9 +1,10 @@
 """The experiment about pictures: the latents of `stint generate` after the last step beside those of
 diffusers' pipelines, from the same folder on the disk, and the tables that docs/parity.md shows."""
 
-import gc
+import concurrent.futures
 import importlib.util
 import json
+import multiprocessing
 import os
 import pathlib
 import time
@@ -86,7 +87,7 @@ def run_diffusers(folder, model, case, row):
     begin = time.monotonic()
     with torch.no_grad():
         latents = pipeline(**arguments).images.float().cpu()
-    return latents, time.monotonic() - begin
+    return latents.numpy(), time.monotonic() - begin
 
 
 def generate_flags(case, row):
@@ -105,17 +106,18 @@ def generate_flags(case, row):
     return flags
 
 
-def free_memory():
-    import torch
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+def run_apart(function, *arguments):
+    """In a process of its own, which leaves nothing in RAM or on the GPU."""
+    with concurrent.futures.ProcessPoolExecutor(
+            1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def measure_row(stint, model, case, row):
     from safetensors.torch import load_file
-    expected, diffusers_s = run_diffusers(stint.folder, model, case, row)
-    free_memory()  # Stint's weights take the place of its weights.
+    import torch
+    expected, diffusers_s = run_apart(run_diffusers, stint.folder, model, case, row)
+    expected = torch.from_numpy(expected)
     _, out = stint.run("generate", "--model", model, *generate_flags(case, row), "--cache", "cache",
                        "--latents", "latents.safetensors", "--output", "out.png", "--json")
     summary = json.loads(out)

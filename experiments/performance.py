@@ -79,8 +79,10 @@ def measure_row(stint, case, row, number, plan):
 
 
 def set_relative_reach(case, rows):
-    """Where a row may take so much longer than the first one, which keeps all."""
+    """Where a row may take so much longer than the first one, which keeps all, or than its bound."""
     for row, answer in zip(case["rows"], rows):
+        if "reach_over_bound" in row and was_run(answer):
+            answer["reach_ms"] = row["reach_over_bound"] * answer["lower_bound_ns"] / 1e6
         if "reach_over_first" in row and was_run(rows[0]):
             answer["reach_ms"] = row["reach_over_first"] * rows[0]["measured_duration_ns"] / 1e6
 

@@ -132,7 +132,8 @@ struct Workload {
   std::string model{};                  // "sd15-unet", "tiny-unet", or a path's file name.
   std::string config_json{};            // The model's own configuration, as one line of JSON.
   std::string task{};                   // "train", "train-lora", "denoise".
-  std::string dtype{};                  // Of weights and activations: "float32", "bfloat16".
+  std::string dtype{};                  // Of weights, moments and, without autocast, activations:
+                                        // "float32", "bfloat16".
   std::string attention{};              // "flash", "cudnn", "efficient", "math", "cpu".
   std::string prediction{};             // Of the UNet: "v_prediction"; "epsilon" (the noise) or
                                         // empty.
@@ -148,6 +149,8 @@ struct Workload {
                                         // for a single larger one; 0: for each parameter.
   double clip_norm = 0;                 // What the global norm of the gradients is clipped to; 0:
                                         // it is not.
+  std::string autocast{};  // Of training float32 weights: "bfloat16", in which the UNet
+                           // computes; frozen weights are kept in it. Empty: in dtype.
 };
 
 /// Everything that may differ between two recordings of the same thing; left out of hashes.

@@ -124,6 +124,7 @@ void Describe(Io& io, typename Io::template Noun<Workload>& workload) {
   io.Optional("layout", workload.layout, "nchw");
   io.Optional("update_group_bytes", workload.update_group_bytes);
   io.Optional("clip_norm", workload.clip_norm);
+  io.Optional("autocast", workload.autocast);
 }
 
 template <typename Io>

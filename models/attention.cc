@@ -87,7 +87,7 @@ AttentionKind AttentionKindFromName(const std::string& name) {
 const char* NameOf(AttentionKind kind) { return kNames[static_cast<std::size_t>(kind)].first; }
 
 AttentionKind FastestAttention(torch::Device device, torch::ScalarType dtype) {
-  if (!device.is_cuda()) return AttentionKind::kCpu;
+  if (!device.is_cuda()) return dtype == at::kFloat ? AttentionKind::kCpu : AttentionKind::kMath;
   if (dtype == at::kFloat) return AttentionKind::kEfficient;
   const at::Tensor heads = at::empty({1, 8, 64, 64}, at::TensorOptions(dtype).device(device));
   const bool prefers_cudnn = at::_fused_sdp_choice(heads, heads, heads) ==

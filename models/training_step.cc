@@ -215,16 +215,23 @@ void RunTraining(ProgramHost& host, const Workload& workload, const UnetConfig& 
                                .has_adapters = workload.task == "train-lora",
                                .is_nhwc = workload.layout == "nhwc"};
   const at::ScalarType dtype = ScalarTypeOf(workload);
+  const at::ScalarType compute_dtype = ComputeTypeOf(workload);
   const Prediction prediction = PredictionOf(workload);
 
   std::unordered_map<std::string, at::Tensor> weights;
-  const auto declare = [&](const WeightSpec& spec, BufferRole role, const char* suffix) {
-    return host.Persistent(spec.name + suffix, role, spec.sizes, dtype,
+  const auto declare_as = [&](at::ScalarType type, const WeightSpec& spec, BufferRole role,
+                              const char* suffix) {
+    return host.Persistent(spec.name + suffix, role, spec.sizes, type,
                            FormatOf(spec, options.is_nhwc));
   };
+  const auto declare = [&](const WeightSpec& spec, BufferRole role, const char* suffix) {
+    return declare_as(dtype, spec, role, suffix);
+  };
   const std::vector<WeightSpec> base_specs = UnetWeights(config);
+  // What is frozen is only computed with.
+  const at::ScalarType base_dtype = options.has_adapters ? compute_dtype : dtype;
   for (const WeightSpec& spec : base_specs) {
-    weights.emplace(spec.name, declare(spec, BufferRole::kWeight, ""));
+    weights.emplace(spec.name, declare_as(base_dtype, spec, BufferRole::kWeight, ""));
   }
   const std::vector<WeightSpec> trained_specs =
       options.has_adapters ? UnetAdapters(config, workload.lora_rank) : base_specs;
@@ -247,13 +254,16 @@ void RunTraining(ProgramHost& host, const Workload& workload, const UnetConfig& 
   const TrainedParameters trained(std::move(parameters));
   Optimizer optimizer(workload, trained.parameters(), step, learning_rate);
 
-  const FindWeight find_weight = [&](const std::string& name) { return weights.at(name); };
+  // Autocast: each use casts, so that what casts made may be dropped and made again.
+  const FindWeight find_weight = [&](const std::string& name) {
+    return weights.at(name).to(compute_dtype);
+  };
   const bool has_micro_steps = workload.micro_step_count > 1;
   at::Tensor micro_step;  // int64 [1]: how many are done.
   const auto run_micro_step = [&](bool is_last) {
     const Inputs own =
         has_micro_steps ? SelectMicroStep(inputs, workload.micro_step_count, micro_step) : inputs;
-    at::Tensor loss = Loss(own, dtype, prediction, [&](const at::Tensor& noisy) {
+    at::Tensor loss = Loss(own, compute_dtype, prediction, [&](const at::Tensor& noisy) {
       UnetInputs unet_inputs = own.conditions;
       unet_inputs.latents = noisy;
       unet_inputs.timesteps = own.timesteps;

@@ -48,6 +48,7 @@ void CheckTraining(const Workload& workload) {
     throw InputError("--clip-norm",
                      fmt::format("is {}, not a positive number", workload.clip_norm));
   }
+  ComputeTypeOf(workload);
 }
 
 /// What lacks a training step's parts.
@@ -55,6 +56,7 @@ void CheckInference(const Workload& workload) {
   CheckRange("--micro-steps", workload.micro_step_count, 1, 1);
   CheckRange("--update-group", workload.update_group_bytes, 0, 0);
   if (workload.clip_norm != 0) throw InputError("--clip-norm", "is for training only");
+  if (!workload.autocast.empty()) throw InputError("--autocast", "is for training only");
 }
 
 /// Checks all but the configuration, which is parsed already. `size_multiple_px`: of height and
@@ -163,13 +165,26 @@ torch::ScalarType ScalarTypeOf(const Workload& workload) {
                    fmt::format("is '{}', not float32, bfloat16 or float16", workload.dtype));
 }
 
+torch::ScalarType ComputeTypeOf(const Workload& workload) {
+  const at::ScalarType dtype = ScalarTypeOf(workload);
+  if (workload.autocast.empty()) return dtype;
+  if (workload.autocast != "bfloat16") {
+    throw InputError("--autocast", fmt::format("is '{}', not bfloat16", workload.autocast));
+  }
+  if (dtype != at::kFloat) {
+    throw InputError("--autocast",
+                     fmt::format("is for weights in float32, not {}", workload.dtype));
+  }
+  return at::kBFloat16;
+}
+
 Prediction PredictionOf(const Workload& workload) {
   return PredictionFromName(workload.prediction, "--prediction");
 }
 
 UnetInputs DeclareConditions(ProgramHost& host, const Workload& workload, const UnetConfig& config,
                              std::int64_t sample_count) {
-  const at::ScalarType dtype = ScalarTypeOf(workload);
+  const at::ScalarType dtype = ComputeTypeOf(workload);
   const auto input = [&](const char* name, const std::vector<std::int64_t>& sizes,
                          at::ScalarType input_dtype) {
     return host.Persistent(name, BufferRole::kInput, sizes, input_dtype);
@@ -186,7 +201,7 @@ UnetInputs DeclareConditions(ProgramHost& host, const Workload& workload, const 
 
 AttentionKind AttentionOf(const Workload& workload, torch::Device device) {
   const AttentionKind kind = AttentionKindFromName(workload.attention);
-  CheckAttention(kind, device, ScalarTypeOf(workload));
+  CheckAttention(kind, device, ComputeTypeOf(workload));
   return kind;
 }
 
@@ -218,7 +233,7 @@ Workload CompleteWorkload(Workload workload, const Sampling& sampling) {
 }
 
 Workload ChooseKernels(Workload workload, torch::Device device) {
-  const at::ScalarType dtype = ScalarTypeOf(workload);
+  const at::ScalarType dtype = ComputeTypeOf(workload);
   const bool is_half_on_gpu = device.is_cuda() && dtype != at::kFloat;
   if (workload.layout.empty()) workload.layout = is_half_on_gpu ? "nhwc" : "nchw";
   if (workload.attention.empty()) workload.attention = NameOf(FastestAttention(device, dtype));

@@ -30,9 +30,9 @@ struct Sampling {
 Workload CompleteWorkload(Workload workload, const Sampling& sampling = {});
 
 /// Fills what is empty of `attention` and `layout` with what is fastest on `device`, which is in
-/// use: channels_last for half precision on a GPU, and there the attention that LibTorch ranks
-/// first.
-/// @throws InputError naming `--dtype`.
+/// use: channels_last where a GPU computes in half precision, and there the attention that LibTorch
+/// ranks first.
+/// @throws InputError naming `--dtype` or `--autocast`.
 Workload ChooseKernels(Workload workload, torch::Device device);
 
 /// The program of a completed workload:

@@ -22,6 +22,11 @@ inline constexpr std::int64_t kPxPerLatent = 8;
 /// nothing is trained, "float16".
 torch::ScalarType ScalarTypeOf(const Workload& workload);
 
+/// What the UNet computes in: the dtype of its activations. That of the weights without autocast.
+/// @throws InputError as ScalarTypeOf; naming `--autocast` if it is not "bfloat16" or the weights
+/// are not float32.
+torch::ScalarType ComputeTypeOf(const Workload& workload);
+
 /// @throws InputError naming `--attention` if `device` does not have it.
 AttentionKind AttentionOf(const Workload& workload, torch::Device device);
 

@@ -1,6 +1,7 @@
 #include "models/workload.h"
 
 #include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -78,6 +79,13 @@ TEST(CompleteWorkloadTest, NamesTheFlagThatIsWrong) {
             "--attention: is '', not flash, cudnn, efficient, math or cpu");
   EXPECT_EQ(refusal_with([](Workload& w) { w.layout = "hwcn"; }),
             "--layout: is 'hwcn', not nchw or nhwc");
+  EXPECT_EQ(refusal_with([](Workload& w) { w.autocast = "float16"; }),
+            "--autocast: is 'float16', not bfloat16");
+  EXPECT_EQ(refusal_with([](Workload& w) {
+              w.autocast = "bfloat16";
+              w.dtype = "bfloat16";
+            }),
+            "--autocast: is for weights in float32, not bfloat16");
   EXPECT_EQ(refusal_with([](Workload& w) { w.clip_norm = -1; }),
             "--clip-norm: is -1, not a positive number");
   EXPECT_EQ(refusal_with([](Workload& w) { w.task = "sample"; }),
@@ -218,6 +226,51 @@ TEST(TrainTest, LeavesSmallGradientsAsTheyAreWhenClipping) {
   const EagerHost clipped = RunTask(workload);
   for (const auto& [name, value] : plain.persistent()) {
     EXPECT_TRUE(at::equal(clipped.persistent().at(name), value)) << name;
+  }
+}
+
+/// Of all gradients together: the norm of the difference as a part of the norm of `expected`.
+double GradientError(const EagerHost& actual, const EagerHost& expected) {
+  double difference = 0;
+  double square = 0;
+  for (const auto& [key, gradient] : expected.results()) {
+    if (key == "loss") continue;
+    const at::Tensor wide = gradient.to(at::kDouble);
+    difference += (actual.results().at(key).to(at::kDouble) - wide).square().sum().item<double>();
+    square += wide.square().sum().item<double>();
+  }
+  return std::sqrt(difference / square);
+}
+
+TEST(TrainTest, AutocastIsAsExactAsLibTorchs) {
+  Workload workload = TinyWorkload("train");
+  const EagerHost wide = RunTask(workload);
+  at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+  at::autocast::set_autocast_enabled(at::kCPU, true);
+  const EagerHost libtorchs = RunTask(workload);
+  at::autocast::set_autocast_enabled(at::kCPU, false);
+  at::autocast::clear_cache();
+  for (const char* layout : {"nchw", "nhwc"}) {
+    workload.autocast = "bfloat16";
+    workload.layout = layout;
+    const EagerHost ours = RunTask(workload);
+    EXPECT_EQ(ours.marks(), wide.marks());
+    EXPECT_GT(GradientError(ours, wide), 1e-4) << "it does compute in half precision";
+    EXPECT_LT(GradientError(ours, wide), 1.5 * GradientError(libtorchs, wide)) << layout;
+    for (const auto& [key, value] : ours.results()) EXPECT_EQ(value.scalar_type(), at::kFloat);
+    EXPECT_EQ(ours.persistent().at("conv_in.weight").scalar_type(), at::kFloat);
+  }
+}
+
+TEST(TrainTest, AutocastKeepsFrozenWeightsInHalf) {
+  Workload workload = TinyWorkload("train-lora");
+  workload.autocast = "bfloat16";
+  const EagerHost host = RunTask(workload);
+  EXPECT_EQ(host.persistent().at("conv_in.weight").scalar_type(), at::kBFloat16);
+  for (const auto& [key, gradient] : host.results()) {
+    if (key == "loss") continue;
+    EXPECT_EQ(gradient.scalar_type(), at::kFloat) << key;
+    EXPECT_EQ(host.persistent().at(key.substr(5)).scalar_type(), at::kFloat) << key;
   }
 }
 
