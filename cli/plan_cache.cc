@@ -52,7 +52,8 @@ fs::path PlanCache::ProfilePath(const Workload& workload, const Device& device,
       {"lora_rank", workload.lora_rank},
       {"update_group_bytes", workload.update_group_bytes},
       {"clip_norm", workload.clip_norm},
-      {"autocast", workload.autocast}};
+      {"autocast", workload.autocast},
+      {"rounding", workload.rounding}};
   return *folder_ / "profiles" / (Sha256(key.dump()) + ".json.gz");
 }
 

@@ -146,6 +146,11 @@ void AddProfileCommand(CLI::App& app, ExitCode& exit_code) {
                    "bfloat16: train float32 weights, but compute in this (default: do not)")
       ->type_name("NAME");
   command
+      ->add_option("--rounding", workload.rounding,
+                   "Of updated bfloat16 weights and moments: nearest or stochastic")
+      ->type_name("NAME")
+      ->capture_default_str();
+  command
       ->add_option("--attention", workload.attention,
                    "cpu, flash, cudnn, efficient or math (default: the fastest of the device)")
       ->type_name("NAME");

@@ -46,7 +46,8 @@ constexpr char kExamples[] = R"(Examples:
 The folder has captions beside the pictures (a.png, a.txt) or in metadata.jsonl. Pictures and
 captions are encoded once. A run stopped by Ctrl-C, by SIGTERM or by force goes on with --resume
 latest: to the same bits, whatever the budget. With --dtype bfloat16 weights and AdamW's moments are
-plain bfloat16: updates smaller than a weight's last bit are lost. Exit 3: nothing fits the budget.)";
+bfloat16, rounded stochastically; with --rounding nearest, updates smaller than a weight's last bit
+are lost. Exit 3: nothing fits the budget.)";
 
 constexpr double kFullLearningRate = 1e-5;
 constexpr double kLoraLearningRate = 1e-4;
@@ -63,6 +64,7 @@ struct TrainFlags {
   std::string size{};
   std::string dtype = "float32";
   std::string autocast{};
+  std::string rounding{};
   std::int64_t step_count = 1000;
   std::int64_t batch_count = 1;
   std::int64_t accumulate_count = 1;
@@ -103,7 +105,10 @@ Workload TrainingWorkload(const TrainFlags& flags, const ModelFiles& model,
       .layout = "",
       .update_group_bytes = kUpdateGroupBytes,
       .clip_norm = flags.clip_norm,
-      .autocast = flags.autocast};
+      .autocast = flags.autocast,
+      .rounding = !flags.rounding.empty()     ? flags.rounding
+                  : flags.dtype == "bfloat16" ? "stochastic"
+                                              : "nearest"};
   try {
     return CompleteWorkload(ChooseKernels(workload, device));
   } catch (const InputError& error) {
@@ -124,6 +129,7 @@ StateWords RunWords(const TrainFlags& flags, const Workload& workload, const std
           {"LoRA rank", workload.lora_rank},
           {"dtype", workload.dtype},
           {"autocast", workload.autocast},
+          {"rounding", workload.rounding},
           {"size", fmt::format("{}x{}", workload.width_px, workload.height_px)},
           {"batch", workload.batch_count},
           {"accumulate", workload.micro_step_count},
@@ -371,6 +377,11 @@ void AddPlanFlags(CLI::App& command, TrainFlags& flags) {
       .add_option("--autocast", flags.autocast,
                   "bfloat16: weights and moments stay float32, the UNet computes in this, and "
                   "what is frozen is kept in it (default: do not)")
+      ->type_name("NAME");
+  command
+      .add_option("--rounding", flags.rounding,
+                  "Of updated bfloat16 weights and moments: stochastic, or nearest, which loses "
+                  "small updates (default: stochastic)")
       ->type_name("NAME");
   command.add_flag("--deterministic", flags.is_deterministic,
                    "Kernels that give the same bits in each run on a GPU");

@@ -149,8 +149,9 @@ struct Workload {
                                         // for a single larger one; 0: for each parameter.
   double clip_norm = 0;                 // What the global norm of the gradients is clipped to; 0:
                                         // it is not.
-  std::string autocast{};  // Of training float32 weights: "bfloat16", in which the UNet
-                           // computes; frozen weights are kept in it. Empty: in dtype.
+  std::string autocast{};            // Of training float32 weights: "bfloat16", in which the UNet
+                                     // computes; frozen weights are kept in it. Empty: in dtype.
+  std::string rounding = "nearest";  // Of updated bfloat16 weights and moments; "stochastic".
 };
 
 /// Everything that may differ between two recordings of the same thing; left out of hashes.

@@ -125,6 +125,7 @@ void Describe(Io& io, typename Io::template Noun<Workload>& workload) {
   io.Optional("update_group_bytes", workload.update_group_bytes);
   io.Optional("clip_norm", workload.clip_norm);
   io.Optional("autocast", workload.autocast);
+  io.Optional("rounding", workload.rounding, "nearest");
 }
 
 template <typename Io>

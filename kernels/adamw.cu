@@ -1,5 +1,6 @@
 #include "kernels/adamw_kernels.h"
 #include "kernels/device_numbers.cuh"
+#include "kernels/stochastic_rounding.h"
 
 namespace stint {
 namespace {
@@ -25,14 +26,22 @@ __device__ Step MakeStep(const AdamWArguments& arguments) {
           sqrtf(correction2)};
 }
 
+/// The bfloat16 above or below `value`.
+__device__ __nv_bfloat16 RoundAtRandom(float value, unsigned random_bits) {
+  return __ushort_as_bfloat16(RoundToBfloat16(__float_as_uint(value), random_bits));
+}
+
 /// Updates kWidth elements from `offset` on.
-template <typename Element, int kWidth>
+template <typename Element, int kWidth, bool kIsRoundedAtRandom>
 __device__ void Update(const AdamWArguments& arguments, const Step& step, int tensor,
                        long long offset) {
   auto* const weight = static_cast<Element*>(arguments.weights[tensor]) + offset;
   auto* const gradient = static_cast<Element*>(arguments.gradients[tensor]) + offset;
   auto* const exp_avg = static_cast<Element*>(arguments.exp_avgs[tensor]) + offset;
   auto* const exp_avg_sq = static_cast<Element*>(arguments.exp_avg_sqs[tensor]) + offset;
+  const unsigned key = kIsRoundedAtRandom ? RoundingKey(arguments.rounding_keys[tensor],
+                                                        __float_as_uint(*arguments.step))
+                                          : 0;
   using Packed = Pack<Element, kWidth>;
   // Plain loads: all of this but the gradient is written below.
   Packed weights = *reinterpret_cast<const Packed*>(weight);
@@ -47,10 +56,17 @@ __device__ void Update(const AdamWArguments& arguments, const Step& step, int te
         fmaf(arguments.beta2, ToFloat(exp_avg_sqs.values[i]), arguments.new_share2 * g * g);
     const float deviation = sqrtf(v) / step.root + arguments.epsilon;
     const float w = ToFloat(weights.values[i]) * step.decay - step.step_size * m / deviation;
-    weights.values[i] = FromFloat<Element>(w);
     gradients.values[i] = FromFloat<Element>(g);
-    exp_avgs.values[i] = FromFloat<Element>(m);
-    exp_avg_sqs.values[i] = FromFloat<Element>(v);
+    if constexpr (kIsRoundedAtRandom) {
+      const unsigned bits = RoundingBits(key, offset + i);
+      weights.values[i] = RoundAtRandom(w, bits);
+      exp_avgs.values[i] = RoundAtRandom(m, bits >> 16);
+      exp_avg_sqs.values[i] = RoundAtRandom(v, RoundingBits(MixBits(key), offset + i));
+    } else {
+      weights.values[i] = FromFloat<Element>(w);
+      exp_avgs.values[i] = FromFloat<Element>(m);
+      exp_avg_sqs.values[i] = FromFloat<Element>(v);
+    }
   }
   StorePack<kWidth>(weight, weights);
   StorePack<kWidth>(exp_avg, exp_avgs);
@@ -58,7 +74,7 @@ __device__ void Update(const AdamWArguments& arguments, const Step& step, int te
   if (arguments.grad_scale != nullptr) StorePack<kWidth>(gradient, gradients);
 }
 
-template <typename Element>
+template <typename Element, bool kIsRoundedAtRandom>
 __global__ void __launch_bounds__(kThreads)
     UpdateGroup(const __grid_constant__ AdamWArguments arguments) {
   const int block = static_cast<int>(blockIdx.x);
@@ -73,19 +89,19 @@ __global__ void __launch_bounds__(kThreads)
     const long long offset =
         begin + (static_cast<long long>(turn) * kThreads + threadIdx.x) * kWidth;
     if (offset + kWidth <= count) {
-      Update<Element, kWidth>(arguments, step, tensor, offset);
+      Update<Element, kWidth, kIsRoundedAtRandom>(arguments, step, tensor, offset);
     } else {
       for (long long i = offset; i < count; ++i) {
-        Update<Element, 1>(arguments, step, tensor, i);
+        Update<Element, 1, kIsRoundedAtRandom>(arguments, step, tensor, i);
       }
     }
   }
 }
 
-template <typename Element>
+template <typename Element, bool kIsRoundedAtRandom = false>
 cudaError_t Launch(const AdamWArguments& arguments, cudaStream_t stream) {
   const auto block_count = static_cast<unsigned>(arguments.first_blocks[arguments.tensor_count]);
-  UpdateGroup<Element><<<block_count, kThreads, 0, stream>>>(arguments);
+  UpdateGroup<Element, kIsRoundedAtRandom><<<block_count, kThreads, 0, stream>>>(arguments);
   return cudaGetLastError();
 }
 
@@ -98,7 +114,8 @@ cudaError_t LaunchAdamW(ElementKind kind, const AdamWArguments& arguments, cudaS
     case ElementKind::kFloat16:
       return Launch<__half>(arguments, stream);
     case ElementKind::kBfloat16:
-      return Launch<__nv_bfloat16>(arguments, stream);
+      return arguments.is_rounded_at_random ? Launch<__nv_bfloat16, true>(arguments, stream)
+                                            : Launch<__nv_bfloat16>(arguments, stream);
   }
   return cudaErrorInvalidValue;
 }

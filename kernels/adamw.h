@@ -25,6 +25,10 @@ struct AdamWTensors {
   std::vector<torch::Tensor> gradients{};
   std::vector<torch::Tensor> exp_avgs{};
   std::vector<torch::Tensor> exp_avg_sqs{};
+  // Empty, or a number in [0, 2^32) for each parameter, different from the others': weights and
+  // moments, which are bfloat16 then, are rounded stochastically. Bits depend on this number, the
+  // step and the element.
+  std::vector<std::int64_t> rounding_keys{};
 };
 
 /// One step of AdamW in place. step, learning_rate and grad_scale are float32 []; step counts

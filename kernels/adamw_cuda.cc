@@ -26,8 +26,8 @@ bool IsPlain(const at::Tensor& weight, std::initializer_list<at::Tensor> compani
 
 void AdamWCuda(at::TensorList weights, at::TensorList gradients, at::TensorList exp_avgs,
                at::TensorList exp_avg_sqs, const at::Tensor& step, const at::Tensor& learning_rate,
-               const std::optional<at::Tensor>& grad_scale, double beta1, double beta2,
-               double weight_decay, double epsilon) {
+               const std::optional<at::Tensor>& grad_scale, at::IntArrayRef rounding_keys,
+               double beta1, double beta2, double weight_decay, double epsilon) {
   TORCH_CHECK(gradients.size() == weights.size() && exp_avgs.size() == weights.size() &&
                   exp_avg_sqs.size() == weights.size(),
               "adamw_ takes lists of the same length");
@@ -36,9 +36,14 @@ void AdamWCuda(at::TensorList weights, at::TensorList gradients, at::TensorList 
     is_plain = is_plain && weights[i].scalar_type() == weights[0].scalar_type() &&
                IsPlain(weights[i], {gradients[i], exp_avgs[i], exp_avg_sqs[i]});
   }
+  const bool is_rounded_at_random = !rounding_keys.empty();
+  TORCH_CHECK(
+      !is_rounded_at_random || (is_plain && weights[0].scalar_type() == at::kBFloat16 &&
+                                rounding_keys.size() == weights.size()),
+      "adamw_ rounds only dense bfloat16 tensors stochastically, with a key for each weight");
   if (!is_plain || weights[0].scalar_type() == at::kDouble) {
     AdamWByLibTorch(weights, gradients, exp_avgs, exp_avg_sqs, step, learning_rate, grad_scale,
-                    beta1, beta2, weight_decay, epsilon);
+                    rounding_keys, beta1, beta2, weight_decay, epsilon);
     return;
   }
   const ElementKind kind = ElementKindOf(weights[0], "adamw_");
@@ -53,7 +58,8 @@ void AdamWCuda(at::TensorList weights, at::TensorList gradients, at::TensorList 
       .new_share1 = static_cast<float>(1 - beta1),
       .new_share2 = static_cast<float>(1 - beta2),
       .weight_decay = static_cast<float>(weight_decay),
-      .epsilon = static_cast<float>(epsilon)};
+      .epsilon = static_cast<float>(epsilon),
+      .is_rounded_at_random = is_rounded_at_random};
   const auto launch = [&] {
     if (arguments.first_blocks[arguments.tensor_count] > 0) {
       C10_CUDA_CHECK(LaunchAdamW(kind, arguments, c10::cuda::getCurrentCUDAStream()));
@@ -68,6 +74,9 @@ void AdamWCuda(at::TensorList weights, at::TensorList gradients, at::TensorList 
     arguments.exp_avgs[k] = exp_avgs[i].mutable_data_ptr();
     arguments.exp_avg_sqs[k] = exp_avg_sqs[i].mutable_data_ptr();
     arguments.element_counts[k] = weights[i].numel();
+    if (is_rounded_at_random) {
+      arguments.rounding_keys[k] = static_cast<std::uint32_t>(rounding_keys[i]);
+    }
     const std::int64_t block_count = (weights[i].numel() + kAdamWChunk - 1) / kAdamWChunk;
     TORCH_CHECK(block_count < std::numeric_limits<int>::max() / kMaxAdamWTensors,
                 "adamw_ has no CUDA kernel for ", weights[i].numel(), " elements");

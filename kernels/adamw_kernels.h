@@ -22,7 +22,8 @@ struct AdamWArguments {
   void* exp_avgs[kMaxAdamWTensors] = {};
   void* exp_avg_sqs[kMaxAdamWTensors] = {};
   std::int64_t element_counts[kMaxAdamWTensors] = {};
-  int first_blocks[kMaxAdamWTensors + 1] = {};  // Of each tensor; the last one counts all.
+  std::uint32_t rounding_keys[kMaxAdamWTensors] = {};  // Of bfloat16, if is_rounded_at_random.
+  int first_blocks[kMaxAdamWTensors + 1] = {};         // Of each tensor; the last one counts all.
   int tensor_count = 0;
   const float* step = nullptr;
   const float* learning_rate = nullptr;
@@ -35,6 +36,7 @@ struct AdamWArguments {
   float new_share2 = 0;  //
   float weight_decay = 0;
   float epsilon = 0;
+  bool is_rounded_at_random = false;  // See kernels/stochastic_rounding.h.
 };
 
 cudaError_t LaunchAdamW(ElementKind kind, const AdamWArguments& arguments, cudaStream_t stream);

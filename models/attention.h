@@ -24,8 +24,8 @@ AttentionKind AttentionKindFromName(const std::string& name);
 const char* NameOf(AttentionKind kind);
 
 /// What is fastest for `dtype` on `device`, which is in use: of cuDNN's and LibTorch's flash
-/// attention the one that LibTorch ranks first on this GPU. On a CPU in half precision the plain one:
-/// the threads of LibTorch's kernel ask for memory in an order that differs from run to run.
+/// attention the one that LibTorch ranks first on this GPU. On a CPU in half precision the plain
+/// one: the threads of LibTorch's kernel ask for memory in an order that differs from run to run.
 AttentionKind FastestAttention(torch::Device device, torch::ScalarType dtype);
 
 /// @throws InputError naming `--attention` if `device` has no such kernel for `dtype`.

@@ -22,6 +22,7 @@ struct Parameter {
   at::Tensor weight{};
   at::Tensor exp_avg{};
   at::Tensor exp_avg_sq{};
+  std::int64_t number = 0;  // Among all parameters, however they are grouped.
 };
 
 /// Parameters that collect gradients as long as this lives; afterwards their tensors, which belong
@@ -147,8 +148,8 @@ std::vector<UpdateGroup> GroupForUpdates(const std::vector<Parameter>& parameter
 
 /// `grad_scale` divides the gradients, if it is there.
 void UpdateParameters(ProgramHost& host, const UpdateGroup& group, const at::Tensor& step,
-                      const at::Tensor& learning_rate,
-                      const std::optional<at::Tensor>& grad_scale) {
+                      const at::Tensor& learning_rate, const std::optional<at::Tensor>& grad_scale,
+                      bool is_rounded_at_random) {
   const ModuleScope module(ModuleOf(group.front().name));
   AdamWTensors tensors;
   for (const Parameter& parameter : group) {
@@ -156,6 +157,7 @@ void UpdateParameters(ProgramHost& host, const UpdateGroup& group, const at::Ten
     tensors.gradients.push_back(parameter.weight.grad());
     tensors.exp_avgs.push_back(parameter.exp_avg);
     tensors.exp_avg_sqs.push_back(parameter.exp_avg_sq);
+    if (is_rounded_at_random) tensors.rounding_keys.push_back(parameter.number);
   }
   AdamWStep(tensors, step, learning_rate, grad_scale, kTrainingAdamW);
   for (const Parameter& parameter : group) {
@@ -173,7 +175,8 @@ class Optimizer {
       : groups_(GroupForUpdates(parameters, workload.update_group_bytes)),
         step_(std::move(step)),
         learning_rate_(std::move(learning_rate)),
-        clip_norm_(workload.clip_norm) {}
+        clip_norm_(workload.clip_norm),
+        is_rounded_at_random_(workload.rounding == "stochastic") {}
 
   /// The next backward pass makes final gradients.
   void ExpectFinalGradients() {
@@ -196,7 +199,7 @@ class Optimizer {
       norms_.reset();
     }
     for (const UpdateGroup& group : groups_) {
-      UpdateParameters(host, group, step_, learning_rate_, grad_scale);
+      UpdateParameters(host, group, step_, learning_rate_, grad_scale, is_rounded_at_random_);
     }
   }
 
@@ -205,6 +208,7 @@ class Optimizer {
   at::Tensor step_;
   at::Tensor learning_rate_;
   double clip_norm_;
+  bool is_rounded_at_random_;
   std::unique_ptr<GradientNorms> norms_{};
 };
 
@@ -245,6 +249,7 @@ void RunTraining(ProgramHost& host, const Workload& workload, const UnetConfig& 
         .weight = weights.at(spec.name),
         .exp_avg = declare(spec, BufferRole::kOptimizerState, ".exp_avg"),
         .exp_avg_sq = declare(spec, BufferRole::kOptimizerState, ".exp_avg_sq"),
+        .number = std::ssize(parameters),
     });
   }
   const at::Tensor step = host.Persistent("step", BufferRole::kOptimizerState, {}, at::kFloat);

@@ -49,6 +49,14 @@ void CheckTraining(const Workload& workload) {
                      fmt::format("is {}, not a positive number", workload.clip_norm));
   }
   ComputeTypeOf(workload);
+  if (workload.rounding != "nearest" && workload.rounding != "stochastic") {
+    throw InputError("--rounding",
+                     fmt::format("is '{}', not nearest or stochastic", workload.rounding));
+  }
+  if (workload.rounding == "stochastic" && workload.dtype != "bfloat16") {
+    throw InputError("--rounding",
+                     fmt::format("is stochastic, but weights are {}", workload.dtype));
+  }
 }
 
 /// What lacks a training step's parts.
@@ -57,6 +65,7 @@ void CheckInference(const Workload& workload) {
   CheckRange("--update-group", workload.update_group_bytes, 0, 0);
   if (workload.clip_norm != 0) throw InputError("--clip-norm", "is for training only");
   if (!workload.autocast.empty()) throw InputError("--autocast", "is for training only");
+  if (workload.rounding != "nearest") throw InputError("--rounding", "is for training only");
 }
 
 /// Checks all but the configuration, which is parsed already. `size_multiple_px`: of height and

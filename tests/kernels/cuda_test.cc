@@ -168,6 +168,27 @@ TEST_P(AdamWCudaTest, IsAsExactAsLibTorchAndRepeatsItsBits) {
   }
 }
 
+TEST(StochasticAdamWCudaTest, RoundsAsTheCpuDoes) {
+  if (c10::cuda::device_count() == 0) GTEST_SKIP() << "no CUDA device";
+  const auto step_with = [&](AdamWTensors& tensors, const at::Tensor& step, const at::Tensor& rate,
+                             const at::Tensor& scale) {
+    for (std::size_t i = 0; i < tensors.weights.size(); ++i) {
+      tensors.rounding_keys.push_back(static_cast<std::int64_t>(i) + 7);
+    }
+    AdamWStep(tensors, step, rate, scale, {.weight_decay = 0.1});
+  };
+  const auto expected = RunAdamW(at::kCPU, at::kBFloat16, at::kBFloat16, step_with);
+  const auto actual = RunAdamW(at::kCUDA, at::kBFloat16, at::kBFloat16, step_with);
+  std::int64_t different_count = 0;
+  std::int64_t count = 0;
+  for (std::size_t i = 0; i < actual.size(); ++i) {
+    different_count += (actual[i].cpu() != expected[i]).sum().item<std::int64_t>();
+    count += expected[i].numel();
+  }
+  // The last bit of a float32 decides in so few cases.
+  EXPECT_LT(static_cast<double>(different_count), 1e-3 * static_cast<double>(count));
+}
+
 INSTANTIATE_TEST_SUITE_P(Dtypes, AdamWCudaTest,
                          testing::Values(at::kFloat, at::kHalf, at::kBFloat16));
 

@@ -86,6 +86,10 @@ TEST(CompleteWorkloadTest, NamesTheFlagThatIsWrong) {
               w.dtype = "bfloat16";
             }),
             "--autocast: is for weights in float32, not bfloat16");
+  EXPECT_EQ(refusal_with([](Workload& w) { w.rounding = "down"; }),
+            "--rounding: is 'down', not nearest or stochastic");
+  EXPECT_EQ(refusal_with([](Workload& w) { w.rounding = "stochastic"; }),
+            "--rounding: is stochastic, but weights are float32");
   EXPECT_EQ(refusal_with([](Workload& w) { w.clip_norm = -1; }),
             "--clip-norm: is -1, not a positive number");
   EXPECT_EQ(refusal_with([](Workload& w) { w.task = "sample"; }),
