@@ -53,7 +53,8 @@ fs::path PlanCache::ProfilePath(const Workload& workload, const Device& device,
       {"update_group_bytes", workload.update_group_bytes},
       {"clip_norm", workload.clip_norm},
       {"autocast", workload.autocast},
-      {"rounding", workload.rounding}};
+      {"rounding", workload.rounding},
+      {"has_ema", workload.has_ema}};
   return *folder_ / "profiles" / (Sha256(key.dump()) + ".json.gz");
 }
 

@@ -145,6 +145,7 @@ void AddProfileCommand(CLI::App& app, ExitCode& exit_code) {
       ->add_option("--autocast", workload.autocast,
                    "bfloat16: train float32 weights, but compute in this (default: do not)")
       ->type_name("NAME");
+  command->add_flag("--ema", workload.has_ema, "Average what is trained");
   command
       ->add_option("--rounding", workload.rounding,
                    "Of updated bfloat16 weights and moments: nearest or stochastic")

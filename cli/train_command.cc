@@ -73,6 +73,7 @@ struct TrainFlags {
   std::int64_t warmup_step_count = 0;
   double clip_norm = 0;
   double min_snr_gamma = 0;
+  std::optional<double> ema_decay{};
   std::int64_t seed = 0;
   std::int64_t steps_per_checkpoint = 500;
   std::int64_t keep_count = 3;
@@ -108,7 +109,8 @@ Workload TrainingWorkload(const TrainFlags& flags, const ModelFiles& model,
       .autocast = flags.autocast,
       .rounding = !flags.rounding.empty()     ? flags.rounding
                   : flags.dtype == "bfloat16" ? "stochastic"
-                                              : "nearest"};
+                                              : "nearest",
+      .has_ema = flags.ema_decay.has_value()};
   try {
     return CompleteWorkload(ChooseKernels(workload, device));
   } catch (const InputError& error) {
@@ -130,6 +132,7 @@ StateWords RunWords(const TrainFlags& flags, const Workload& workload, const std
           {"dtype", workload.dtype},
           {"autocast", workload.autocast},
           {"rounding", workload.rounding},
+          {"EMA", std::string(workload.has_ema ? "yes" : "no")},
           {"size", fmt::format("{}x{}", workload.width_px, workload.height_px)},
           {"batch", workload.batch_count},
           {"accumulate", workload.micro_step_count},
@@ -260,7 +263,8 @@ ExitCode RunTrainCommand(const TrainFlags& flags) {
                     {.seed = static_cast<std::uint64_t>(flags.seed),
                      .samples_per_step = flags.batch_count * flags.accumulate_count,
                      .min_snr_gamma = flags.min_snr_gamma,
-                     .schedule = schedule});
+                     .schedule = schedule,
+                     .ema_decay = flags.ema_decay.value_or(0)});
   StepMetrics last;
   TrainOutcome outcome;
   {
@@ -358,6 +362,12 @@ void AddTrainingFlags(CLI::App& command, TrainFlags& flags) {
                   "Weigh samples by min-SNR with this gamma, 5 as a rule (default: do not)")
       ->type_name("GAMMA")
       ->check(CLI::PositiveNumber);
+  command
+      .add_option("--ema", flags.ema_decay,
+                  "Average what is trained with this decay, 0.9999 as a rule: final/ has the "
+                  "averages (default: do not)")
+      ->type_name("DECAY")
+      ->check(CLI::Range(0.0, 1.0));
   command.add_option("--seed", flags.seed, "Of the order, noise, timesteps and new adapters")
       ->type_name("N")
       ->check(CLI::NonNegativeNumber)

@@ -73,6 +73,11 @@ def run_diffusers(folder, model, case, row):
                  "negative_prompt": row.get("negative_prompt"),
                  "generator": torch.Generator("cpu").manual_seed(SEED),
                  "num_images_per_prompt": row.get("batch", 1)}
+    if is_half(row):
+        # Diffusers draws other noise in half precision; Stint's is that of float32 in any.
+        noise = torch.randn((row.get("batch", 1), 4, case["height"] // 8, case["width"] // 8),
+                            generator=arguments["generator"])
+        arguments["latents"] = noise.to(getattr(torch, row["dtype"]))
     if "strength" in row:
         import PIL.Image
         is_xl = hasattr(pipeline, "text_encoder_2")

@@ -152,6 +152,7 @@ struct Workload {
   std::string autocast{};            // Of training float32 weights: "bfloat16", in which the UNet
                                      // computes; frozen weights are kept in it. Empty: in dtype.
   std::string rounding = "nearest";  // Of updated bfloat16 weights and moments; "stochastic".
+  bool has_ema = false;              // Whether training averages what it trains, in float32.
 };
 
 /// Everything that may differ between two recordings of the same thing; left out of hashes.

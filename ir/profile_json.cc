@@ -126,6 +126,7 @@ void Describe(Io& io, typename Io::template Noun<Workload>& workload) {
   io.Optional("clip_norm", workload.clip_norm);
   io.Optional("autocast", workload.autocast);
   io.Optional("rounding", workload.rounding, "nearest");
+  io.Optional("has_ema", workload.has_ema);
 }
 
 template <typename Io>

@@ -46,6 +46,8 @@ void FillInput(const Buffer& buffer, std::uint64_t seed, const at::Tensor& value
     value.copy_(AlphasCumprod());
   } else if (buffer.name == "learning_rate") {
     value.fill_(kLearningRate);
+  } else if (buffer.name == "ema_rate") {
+    value.fill_(1);  // As in a run's first step.
   } else if (buffer.name == "timesteps") {
     FillIntegers(key, kTimestepCount, value);
   } else if (buffer.name == "timestep") {
@@ -80,6 +82,7 @@ void FillFresh(const Buffer& buffer, std::uint64_t seed, const at::Tensor& value
     case BufferRole::kWeight:
       return FillInitialWeight(buffer.name, seed, value);
     case BufferRole::kOptimizerState:
+    case BufferRole::kEma:  // The first step replaces all of it.
       value.zero_();
       return;
     default:
@@ -173,15 +176,15 @@ std::unique_ptr<ValueSource> MakeSource(const std::string& text, const std::stri
 
 std::unique_ptr<ValueSource> MakeWeightSource(const std::string& text, const std::string& flag) {
   return MakeSource(text, flag, [](const Buffer& buffer) {
-    return buffer.role == BufferRole::kOptimizerState || buffer.name.ends_with(kAdapterA) ||
-           buffer.name.ends_with(kAdapterB);
+    return buffer.role == BufferRole::kOptimizerState || buffer.role == BufferRole::kEma ||
+           buffer.name.ends_with(kAdapterA) || buffer.name.ends_with(kAdapterB);
   });
 }
 
 std::unique_ptr<ValueSource> MakeInputSource(const std::string& text, const std::string& flag) {
   return MakeSource(text, flag, [](const Buffer& buffer) {
     return buffer.role == BufferRole::kConstant || buffer.name == "learning_rate" ||
-           buffer.name == "loss_weights";
+           buffer.name == "loss_weights" || buffer.name == "ema_rate";
   });
 }
 

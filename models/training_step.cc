@@ -22,6 +22,7 @@ struct Parameter {
   at::Tensor weight{};
   at::Tensor exp_avg{};
   at::Tensor exp_avg_sq{};
+  at::Tensor ema{};         // Float32; undefined without EMA.
   std::int64_t number = 0;  // Among all parameters, however they are grouped.
 };
 
@@ -167,14 +168,25 @@ void UpdateParameters(ProgramHost& host, const UpdateGroup& group, const at::Ten
   }
 }
 
+/// Moves averages to the updated weights by `ema_rate` of the way, float32 []; nothing to do if
+/// that is undefined.
+void UpdateAverages(const UpdateGroup& group, const at::Tensor& ema_rate) {
+  if (!ema_rate.defined()) return;
+  const ModuleScope module(ModuleOf(group.front().name));
+  for (const Parameter& parameter : group) {
+    parameter.ema.lerp_(parameter.weight.to(at::kFloat), ema_rate);
+  }
+}
+
 /// The optimizer of one program run.
 class Optimizer {
  public:
   Optimizer(const Workload& workload, const std::vector<Parameter>& parameters, at::Tensor step,
-            at::Tensor learning_rate)
+            at::Tensor learning_rate, at::Tensor ema_rate)
       : groups_(GroupForUpdates(parameters, workload.update_group_bytes)),
         step_(std::move(step)),
         learning_rate_(std::move(learning_rate)),
+        ema_rate_(std::move(ema_rate)),
         clip_norm_(workload.clip_norm),
         is_rounded_at_random_(workload.rounding == "stochastic") {}
 
@@ -200,6 +212,7 @@ class Optimizer {
     }
     for (const UpdateGroup& group : groups_) {
       UpdateParameters(host, group, step_, learning_rate_, grad_scale, is_rounded_at_random_);
+      UpdateAverages(group, ema_rate_);
     }
   }
 
@@ -207,6 +220,7 @@ class Optimizer {
   std::vector<UpdateGroup> groups_;
   at::Tensor step_;
   at::Tensor learning_rate_;
+  at::Tensor ema_rate_;
   double clip_norm_;
   bool is_rounded_at_random_;
   std::unique_ptr<GradientNorms> norms_{};
@@ -249,15 +263,21 @@ void RunTraining(ProgramHost& host, const Workload& workload, const UnetConfig& 
         .weight = weights.at(spec.name),
         .exp_avg = declare(spec, BufferRole::kOptimizerState, ".exp_avg"),
         .exp_avg_sq = declare(spec, BufferRole::kOptimizerState, ".exp_avg_sq"),
+        .ema = workload.has_ema ? declare_as(at::kFloat, spec, BufferRole::kEma, kEmaSuffix)
+                                : at::Tensor(),
         .number = std::ssize(parameters),
     });
   }
   const at::Tensor step = host.Persistent("step", BufferRole::kOptimizerState, {}, at::kFloat);
   const at::Tensor learning_rate =
       host.Persistent("learning_rate", BufferRole::kInput, {}, at::kFloat);
+  at::Tensor ema_rate;
+  if (workload.has_ema) {
+    ema_rate = host.Persistent("ema_rate", BufferRole::kInput, {}, at::kFloat);
+  }
   const Inputs inputs = DeclareInputs(host, workload, config);
   const TrainedParameters trained(std::move(parameters));
-  Optimizer optimizer(workload, trained.parameters(), step, learning_rate);
+  Optimizer optimizer(workload, trained.parameters(), step, learning_rate, ema_rate);
 
   // Autocast: each use casts, so that what casts made may be dropped and made again.
   const FindWeight find_weight = [&](const std::string& name) {

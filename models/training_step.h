@@ -16,6 +16,9 @@ namespace stint {
 inline constexpr AdamWOptions kTrainingAdamW = {
     .beta1 = 0.9, .beta2 = 0.999, .weight_decay = 1e-2, .epsilon = 1e-8};
 
+/// Of the name of a trained parameter's average.
+inline constexpr char kEmaSuffix[] = ".ema";
+
 /// Runs `workload`, a complete one whose task is "train" or "train-lora".
 ///
 ///     micro_step_count   phases
@@ -27,11 +30,13 @@ inline constexpr AdamWOptions kTrainingAdamW = {
 /// the latent:
 ///     every UNet weight by diffusers' name, and [<adapter>]
 ///     "<trained>.exp_avg", "<trained>.exp_avg_sq"
+///     ["<trained>.ema"]                      float32, the average of the weights: with has_ema
 ///     latents, noise                         float32 [s, channels, h, w]
 ///     timesteps                              int64 [s]
 ///     loss_weights                           float32 [s]: factor of a sample's squared error
 ///     text_states, [pooled_text, time_ids]   of s samples
 ///     learning_rate                          float32 []
+///     [ema_rate]                             float32 []: how much of an average a step replaces
 ///     step                                   float32 []: one counter for all parameters
 ///     alphas_cumprod                         float32 [1000], constant
 /// Results: loss, the mean over all samples; the gradient of each trained parameter, clipped.

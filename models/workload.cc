@@ -66,6 +66,7 @@ void CheckInference(const Workload& workload) {
   if (workload.clip_norm != 0) throw InputError("--clip-norm", "is for training only");
   if (!workload.autocast.empty()) throw InputError("--autocast", "is for training only");
   if (workload.rounding != "nearest") throw InputError("--rounding", "is for training only");
+  if (workload.has_ema) throw InputError("--ema", "is for training only");
 }
 
 /// Checks all but the configuration, which is parsed already. `size_multiple_px`: of height and

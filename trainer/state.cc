@@ -15,6 +15,7 @@
 #include "ir/file.h"
 #include "models/noise_schedule.h"
 #include "models/scalar_types.h"
+#include "models/training_step.h"
 #include "models/unet_config.h"
 #include "models/weights.h"
 
@@ -51,6 +52,7 @@ std::map<std::string, TensorView> ByBuffer(const TrainingState& state, const std
     views[parameter.name + kFirstMoment] = state.optimizer.moments[i].exp_avg;
     views[parameter.name + kSecondMoment] = state.optimizer.moments[i].exp_avg_sq;
   }
+  for (const NamedTensor& average : state.ema) views[average.name + kEmaSuffix] = average.tensor;
   return views;
 }
 
@@ -70,11 +72,11 @@ void CopyView(const TensorView& view, const std::string& where, const at::Tensor
 
 std::vector<TensorSource> SourcesOf(const StateTensors& tensors,
                                     const std::vector<std::string>& names,
-                                    const std::string& prefix) {
+                                    const std::string& prefix, const std::string& suffix) {
   std::vector<TensorSource> sources;
   sources.reserve(names.size());
   for (const std::string& name : names) {
-    sources.push_back(SourceOf(prefix + name, ViewOf(tensors.at(name))));
+    sources.push_back(SourceOf(prefix + name, ViewOf(tensors.at(name + suffix))));
   }
   return sources;
 }
@@ -103,6 +105,10 @@ void SetTensors(const StateTensors& tensors, const std::vector<std::string>& tra
     state.optimizer.moments.push_back({.step = step,
                                        .exp_avg = ViewOf(tensors.at(name + kFirstMoment)),
                                        .exp_avg_sq = ViewOf(tensors.at(name + kSecondMoment))});
+    const auto average = tensors.find(name + kEmaSuffix);
+    if (average != tensors.end()) {
+      state.ema.push_back({.name = name, .tensor = ViewOf(average->second)});
+    }
   }
 }
 
@@ -123,8 +129,10 @@ LoadValue LoadStart(const StartValues& start, const Workload& workload) {
       return CopyView(found->second, start.where + ":" + buffer.name, value);
     }
     const bool is_adapter =
-        buffer.name.ends_with(".lora_A.weight") || buffer.name.ends_with(".lora_B.weight");
-    const bool is_trained = buffer.role == BufferRole::kOptimizerState || is_adapter || !is_lora;
+        buffer.role == BufferRole::kWeight &&
+        (buffer.name.ends_with(".lora_A.weight") || buffer.name.ends_with(".lora_B.weight"));
+    const bool is_trained = buffer.role == BufferRole::kOptimizerState ||
+                            buffer.role == BufferRole::kEma || is_adapter || !is_lora;
     if (buffer.role == BufferRole::kConstant) {
       value.copy_(AlphasCumprod());
     } else if (buffer.role == BufferRole::kInput) {
@@ -146,9 +154,10 @@ void Export(const StateTensors& tensors, const Workload& workload, const fs::pat
   fs::remove_all(final_folder, error);
   OutputFolder output(final_folder);
   const std::vector<std::string> names = TrainedNames(workload);
+  const std::string suffix = workload.has_ema ? kEmaSuffix : "";
   if (IsLora(workload)) {
     WriteSafetensors(output.temporary() / "pytorch_lora_weights.safetensors",
-                     SourcesOf(tensors, names, "unet."), {{"format", "pt"}});
+                     SourcesOf(tensors, names, "unet.", suffix), {{"format", "pt"}});
   } else {
     const fs::path unet = output.temporary() / "unet";
     if (!fs::create_directory(unet, error)) {
@@ -156,8 +165,8 @@ void Export(const StateTensors& tensors, const Workload& workload, const fs::pat
     }
     WriteText(unet / "config.json",
               nlohmann::ordered_json::parse(workload.config_json).dump(2) + "\n");
-    WriteSafetensors(unet / "diffusion_pytorch_model.safetensors", SourcesOf(tensors, names, ""),
-                     {{"format", "pt"}});
+    WriteSafetensors(unet / "diffusion_pytorch_model.safetensors",
+                     SourcesOf(tensors, names, "", suffix), {{"format", "pt"}});
   }
   output.Commit();
 }

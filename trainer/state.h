@@ -16,7 +16,8 @@
 
 namespace stint {
 
-/// A run's state in host memory: each trained weight and its moments, by the name of its buffer.
+/// A run's state in host memory: each trained weight, its moments and average, by the name of its
+/// buffer.
 using StateTensors = std::map<std::string, torch::Tensor>;
 
 /// Adds a value that a program wrote, contiguous; it may share the memory of `value`.
@@ -26,7 +27,7 @@ void AddValue(const Buffer& buffer, const torch::Tensor& value, StateTensors& te
 /// adapters.
 std::vector<std::string> TrainedNames(const Workload& workload);
 
-/// Sets model and moments of `state`; they lie in `tensors`.
+/// Sets model, moments and averages of `state`; they lie in `tensors`.
 void SetTensors(const StateTensors& tensors, const std::vector<std::string>& trained,
                 TrainingState& state);
 
@@ -38,11 +39,13 @@ struct StartValues {
 };
 /// References are kept. What is trained is as in the resumed state, or else as in the base, or new
 /// adapters that change nothing yet; moments are those of the state, or 0.
+/// So are averages: the first step replaces them.
 /// Loading throws InputError naming file and tensor if the state lacks one or has it in other
 /// sizes.
 LoadValue LoadStart(const StartValues& start, const Workload& workload);
 
-/// Writes what was trained into the folder `final_folder`, in place of what has that name:
+/// Writes what was trained, or with EMA its averages, into the folder `final_folder`, in place of
+/// what has that name:
 ///     unet/config.json, unet/diffusion_pytorch_model.safetensors   as diffusers does, or
 ///     pytorch_lora_weights.safetensors                             in PEFT's style
 /// @throws InputError naming the file.

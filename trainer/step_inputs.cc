@@ -11,6 +11,7 @@
 #include "models/noise_schedule.h"
 #include "models/random.h"
 #include "models/vae.h"
+#include "trainer/ema.h"
 
 namespace stint {
 
@@ -30,6 +31,10 @@ StepInputs::StepInputs(const PipelineConfig& config, const EncodedPictures& pict
 void StepInputs::Fill(std::int64_t step, const Buffer& buffer, const torch::Tensor& value) {
   if (buffer.name == "learning_rate") {
     value.fill_(LearningRateAt(options_.schedule, step));
+    return;
+  }
+  if (buffer.name == "ema_rate") {
+    value.fill_(EmaRateAt(options_.ema_decay, step));
     return;
   }
   // However its tensor looks, a buffer holds one sample after the other.

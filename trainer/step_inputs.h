@@ -27,6 +27,7 @@ struct StepInputsOptions {
   std::int64_t samples_per_step = 1;  // Of all micro-steps.
   double min_snr_gamma = 0;           // See MinSnrWeight; 0: all samples count alike.
   LearningRateSchedule schedule{};
+  double ema_decay = 0;  // See EmaRateAt.
 };
 
 /// What the squared error of a sample at a timestep counts, after Hang et al., "Efficient Diffusion

@@ -134,7 +134,8 @@ class Loop {
   const TrainOptions& options_;
   Workload workload_;
   std::vector<std::string> trained_;
-  std::size_t state_count_ = 3 * trained_.size() + 1;  // Weights, two moments of each, the step.
+  /// Weights, two moments of each, averages, the step.
+  std::size_t state_count_ = (workload_.has_ema ? 4 : 3) * trained_.size() + 1;
   std::int64_t first_step_;
   MetricsFile metrics_;
   bool is_last_ = false;

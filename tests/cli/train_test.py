@@ -14,6 +14,7 @@ import numpy
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from diffusers.optimization import get_scheduler
+from diffusers.training_utils import EMAModel
 from PIL import Image
 from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -110,6 +111,9 @@ class TrainTest(unittest.TestCase):
         self.assertEqual(list(a["model_state_dict"]), list(b["model_state_dict"]))
         for name, tensor in a["model_state_dict"].items():
             self.assertTrue(torch.equal(tensor, b["model_state_dict"][name]), name)
+        self.assertEqual(list(a["ema"]), list(b["ema"]))
+        for name, tensor in a["ema"].items():
+            self.assertTrue(torch.equal(tensor, b["ema"][name]), name)
         for i, moments in a["optimizer_state_dict"]["state"].items():
             for key, tensor in moments.items():
                 self.assertTrue(
@@ -144,6 +148,49 @@ class TrainTest(unittest.TestCase):
 
     def test_a_killed_run_goes_on_to_the_same_bits_within_another_budget(self):
         self.check_killed_run("--lora", 2, "--batch", 4, budget_share=0.85)
+
+    def test_a_killed_run_with_averages_goes_on_to_the_same_bits_within_another_budget(self):
+        self.check_killed_run("--ema", 0.9, "--learning-rate", 1e-3, budget_share=0.85)
+        self.assertEqual(list(self.state()["ema"]), list(self.state()["model_state_dict"]))
+
+    def check_averages(self, export, prefix, *flags):
+        """Those of diffusers' EMAModel over the states of each step; they are exported."""
+        step_count = 12
+        # A decay that the warm-up reaches half way: (1 + n) / (10 + n) from n = 6 on.
+        decay = 0.42
+        self.train("--steps", step_count, "--ema", decay, "--learning-rate", 1e-2,
+                   "--checkpoint-every", 1, "--keep", step_count, *flags)
+        states = [self.state(f"checkpoint-{step:08}.pth") for step in range(1, step_count + 1)]
+        names = list(states[0]["model_state_dict"])
+        # The first step's decay is 0, so what an average starts from does not matter.
+        reference = EMAModel([torch.full_like(tensor, 9)
+                              for tensor in states[0]["model_state_dict"].values()], decay=decay)
+        for state in states:
+            weights = list(state["model_state_dict"].values())
+            for weight in weights:
+                weight.requires_grad_()
+            reference.step(weights)
+            self.assertEqual(list(state["ema"]), names)
+            for name, average in zip(names, reference.shadow_params):
+                torch.testing.assert_close(state["ema"][name], average, rtol=1e-5, atol=1e-7)
+        last = states[-1]
+        self.assertGreater(max((last["ema"][name] - last["model_state_dict"][name]).abs().max()
+                               for name in names), 1e-3)
+        exported = load_file(self.run_folder / "final" / export)
+        self.assertEqual(set(exported), {prefix + name for name in names})
+        for name in names:
+            self.assertTrue(torch.equal(exported[prefix + name], last["ema"][name]), name)
+
+    def test_averages_are_those_of_diffusers(self):
+        self.check_averages("unet/diffusion_pytorch_model.safetensors", "")
+
+    def test_averages_of_adapters_are_those_of_diffusers(self):
+        self.check_averages("pytorch_lora_weights.safetensors", "unet.", "--lora", 2)
+
+    def test_a_run_with_averages_goes_on_with_them_only(self):
+        self.train("--steps", 1, "--lora", 2, "--ema", 0.9)
+        self.assertIn("was trained with EMA yes, not no",
+                      self.refusal("--steps", 2, "--lora", 2, "--resume", "latest"))
 
     def test_a_terminated_run_saves_and_stops(self):
         process = self.run_until(3, "--lora", 2, "--steps", 1000000)

@@ -103,6 +103,16 @@ TEST_F(WholePathTest, StepWithAutocastKeepsEveryPromise) {
   EXPECT_EQ(report["foreign_request_count"], 0);
 }
 
+TEST_F(WholePathTest, StepWithAveragesKeepsEveryPromise) {
+  Profile("--task train --height 64 --width 64 --ema --update-group 64KiB");
+
+  const nlohmann::json report = PlanRunAndReport("--activation-budget 85%");
+
+  EXPECT_TRUE(report["is_memory_equal"]) << report["memory_difference"];
+  EXPECT_TRUE(report["are_results_equal"]) << report["results_difference"];
+  EXPECT_EQ(report["foreign_request_count"], 0);
+}
+
 TEST_F(WholePathTest, DenoisingStepKeepsEveryPromise) {
   Profile("--task denoise --height 64 --width 64");
 
