@@ -1,7 +1,10 @@
-// Damages well-formed inputs of every parser, the same way each time: a minute of it at most in all
-// of CI. What it finds is repeated by the seed in the test's name.
+// Damages well-formed inputs of every parser, the same way each time: some rounds in every run of
+// the tests, and as many as fit STINT_FUZZ_SECONDS of all tests together where that is set, as it
+// is under the sanitizers. What it finds is repeated by the seed in the test's name.
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <cstdlib>
 #include <random>
 #include <string>
 #include <tuple>
@@ -13,6 +16,7 @@ namespace stint {
 namespace {
 
 constexpr int kRoundCount = 1000;
+constexpr std::uint32_t kSeedCount = 3;
 
 class MutationFuzz : public testing::TestWithParam<std::tuple<std::string, std::uint32_t>> {};
 
@@ -57,7 +61,15 @@ std::vector<std::byte> Damaged(const std::string& seed, std::mt19937& random) {
   return exact;
 }
 
+/// What one test may take of the seconds that the environment gives to all.
+double SecondsOfATest() {
+  const char* text = std::getenv("STINT_FUZZ_SECONDS");
+  const double seconds = text == nullptr ? 0 : std::strtod(text, nullptr);
+  return seconds / (kSeedCount * static_cast<double>(FuzzTargets().size()));
+}
+
 TEST_P(MutationFuzz, DamagedInputIsRefusedInOneWayOrRead) {
+  const auto begin = std::chrono::steady_clock::now();
   const FuzzTarget& target = TargetOf(std::get<0>(GetParam()));
   std::mt19937 random(std::get<1>(GetParam()));
   for (const std::string& seed : target.seeds) {
@@ -68,6 +80,10 @@ TEST_P(MutationFuzz, DamagedInputIsRefusedInOneWayOrRead) {
     }
     EXPECT_GT(refused_count, kRoundCount / 20) << "damage is noticed";
   }
+  const std::chrono::duration<double> limit(SecondsOfATest());
+  for (std::size_t i = 0; std::chrono::steady_clock::now() - begin < limit; ++i) {
+    target.accepts(Damaged(target.seeds[i % target.seeds.size()], random));
+  }
 }
 
 std::vector<std::string> Names() {
@@ -77,7 +93,8 @@ std::vector<std::string> Names() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Parsers, MutationFuzz,
-                         testing::Combine(testing::ValuesIn(Names()), testing::Range(0U, 3U)),
+                         testing::Combine(testing::ValuesIn(Names()),
+                                          testing::Range(0U, kSeedCount)),
                          [](const auto& test) {
                            return std::get<0>(test.param) + "_" +
                                   std::to_string(std::get<1>(test.param));
