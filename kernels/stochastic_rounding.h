@@ -41,7 +41,13 @@ STINT_HOST_DEVICE inline std::uint32_t RoundingBits(std::uint32_t key, std::int6
 STINT_HOST_DEVICE inline std::uint16_t RoundToBfloat16(std::uint32_t float_bits,
                                                        std::uint32_t random_bits) {
   constexpr std::uint32_t kExponent = 0x7f800000U;
-  if ((float_bits & kExponent) != kExponent) float_bits += random_bits & 0xffffU;
+  constexpr std::uint32_t kMantissa = 0x007fffffU;
+  constexpr std::uint32_t kQuiet = 0x00400000U;  // Keeps a NaN one, whatever bits are cut off.
+  if ((float_bits & kExponent) != kExponent) {
+    float_bits += random_bits & 0xffffU;
+  } else if ((float_bits & kMantissa) != 0) {
+    float_bits |= kQuiet;
+  }
   return static_cast<std::uint16_t>(float_bits >> 16);
 }
 

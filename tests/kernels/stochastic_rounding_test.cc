@@ -37,8 +37,9 @@ TEST(StochasticRoundingTest, LeavesBfloat16InfinitiesAndNanAsTheyAre) {
   for (const float value : {0.0F, -0.0F, 1.5F, -3.0F, kInfinity, -kInfinity}) {
     EXPECT_EQ(ToFloat(RoundToBfloat16(std::bit_cast<std::uint32_t>(value), 0xffffffffU)), value);
   }
-  const float nan = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_TRUE(std::isnan(ToFloat(RoundToBfloat16(std::bit_cast<std::uint32_t>(nan), 0xffffffffU))));
+  for (const std::uint32_t nan_bits : {0x7fc00000U, 0x7f800001U, 0xff80ffffU}) {
+    EXPECT_TRUE(std::isnan(ToFloat(RoundToBfloat16(nan_bits, 0xffffffffU)))) << nan_bits;
+  }
 }
 
 /// The mean weight after `step_count` steps that each move a weight of 1 by about 1e-5, a
