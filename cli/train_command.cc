@@ -185,6 +185,9 @@ void SayOutcome(const TrainFlags& flags, const TrainOutcome& outcome, const Step
                                             {"budget_bytes", plan.budget_bytes},
                                             {"predicted_peak_bytes", plan.peak_bytes},
                                             {"measured_peak_bytes", outcome.measured.peak_bytes},
+                                            {"predicted_arena_bytes", plan.arena_bytes},
+                                            {"measured_arena_bytes", outcome.measured.arena_bytes},
+                                            {"process_bytes", outcome.measured.process_bytes},
                                             {"host_bytes", plan.host_bytes}};
     fmt::print("{}\n", summary.dump(2));
     return;

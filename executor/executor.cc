@@ -98,7 +98,8 @@ Report RunLoop(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
   const ExecuteOptions plain;
   PlanRun run(profile, plan, runtime, plain);
   IoSlots slots(profile, runtime, options);
-  const bool use_graphs = options.use_graph && runtime.kind() == DeviceKind::kCuda;
+  const bool is_cuda = runtime.kind() == DeviceKind::kCuda;
+  const bool use_graphs = options.use_graph && is_cuda;
   run.Load(load);
   const std::int64_t begin = options.first_iteration;
   std::int64_t end = begin + options.iteration_count;
@@ -106,12 +107,17 @@ Report RunLoop(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
   const auto give_before = [&](std::int64_t iteration) {
     while (next_given < iteration) slots.Give(next_given++);
   };
+  std::int64_t process_bytes = 0;
   for (std::int64_t i = begin; i < end; ++i) {
     slots.Prepare(i);
     // The first one makes libraries load what they need, which no graph can.
     run.Iterate({.iteration = i, .use_graphs = use_graphs && i > begin, .slots = &slots});
     give_before(i);
     if (options.is_last && options.is_last(i)) end = i + 1;
+    // What a process takes it has taken once libraries are loaded and graphs captured.
+    if (is_cuda && (i < begin + 2 || i + 1 == end)) {
+      process_bytes = std::max(process_bytes, runtime.ProcessBytes());
+    }
     if (options.wants_state && options.wants_state(i)) {
       give_before(i + 1);
       run.GiveState([&](const Buffer& buffer, const torch::Tensor& value) {
@@ -122,6 +128,7 @@ Report RunLoop(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
   give_before(end);
   Report report = run.MakeReport();
   report.iteration_count = end - begin;
+  report.process_bytes = process_bytes;
   return report;
 }
 

@@ -16,12 +16,14 @@ import packing
 import parity
 import performance
 import planning
+import training
 from machine import has_device
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 KINDS = {"planning": planning, "packing": packing,
-         "parity": parity, "performance": performance}  # By config.json's "kind"; else fidelity.
+         "parity": parity, "performance": performance,
+         "training": training}  # By config.json's "kind"; else fidelity.
 INFEASIBLE, UNKNOWN, CHECK_FAILED = 3, 4, 5  # Exit codes of stint that are answers.
 
 
@@ -232,14 +234,17 @@ def main():
                         help="a build of MiniMalloc, to run beside in experiment 03")
     parser.add_argument("--case", metavar="NAME", help="only this case of experiment 03")
     parser.add_argument("--cases", metavar="NAMES", type=lambda names: names.split(","),
-                        help="of experiments 02, 04 and 05 only these, with commas between")
+                        help="of experiments 02, 04, 05 and 06 only these, with commas between")
     parser.add_argument("--solver", metavar="NAME", help="instead of the one in config.json")
     parser.add_argument("--no-rivals", action="store_true",
                         help="of experiment 02 no other solvers' plans: minutes instead of hours")
     parser.add_argument("--jobs", metavar="N", type=int, default=1,
                         help="so many plans of experiments 02 and 04 at once, on two cores each")
+    parser.add_argument("--plan-time", metavar="SECONDS", type=float,
+                        help="of experiment 06: wall clock for each plan, instead of the one in "
+                             "config.json")
     parser.add_argument("--update-docs", action="store_true",
-                        help="write the tables of experiments 02 to 05 into docs/")
+                        help="write the tables of experiments 02 to 06 into docs/")
     arguments = parser.parse_args()
     arguments.instances = arguments.instances and arguments.instances.resolve()
     program = arguments.stint.resolve()

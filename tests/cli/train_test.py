@@ -12,38 +12,18 @@ import unittest
 
 import numpy
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
-from diffusers.optimization import get_scheduler
+from diffusers import UNet2DConditionModel
 from diffusers.training_utils import EMAModel
 from PIL import Image
 from safetensors.torch import load_file
-from transformers import CLIPTextModel, CLIPTokenizer
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "experiments"))
+from diffusers_training import loss_curve
 
 STINT = sys.argv[1]
 SEED = 3
 PICTURE_COUNT = 5
 torch.set_num_threads(1)
-
-
-def mix(x):
-    """The finalizer of splitmix64."""
-    mask = (1 << 64) - 1
-    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & mask
-    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & mask
-    return x ^ (x >> 31)
-
-
-def key_of(name):
-    """models/random.h: FNV-1a of the name, mixed with the seed."""
-    mask = (1 << 64) - 1
-    value = 0xCBF29CE484222325
-    for byte in name.encode():
-        value = ((value ^ byte) * 0x100000001B3) & mask
-    return mix((value + mix((SEED + 0x9E3779B97F4A7C15) & mask)) & mask)
-
-
-def normal(name, sizes):
-    return torch.randn(sizes, generator=torch.Generator().manual_seed(key_of(name)))
 
 
 def make_pictures(folder):
@@ -249,63 +229,14 @@ class TrainTest(unittest.TestCase):
         self.train("--steps", step_count, "--batch", batch, "--learning-rate", rate, "--schedule",
                    "linear", "--warmup", 4, "--clip-norm", 0.5, "--min-snr", gamma)
         lines = self.metrics()
-        reference = self.reference_curve(step_count, batch, rate, gamma)
+        pictures = [(self.data / f"{i}.png", f"picture number {i}") for i in range(PICTURE_COUNT)]
+        reference = loss_curve(self.model, pictures, SEED, step_count, batch, rate,
+                               schedule="linear", warmup=4, clip_norm=0.5, min_snr=gamma)
         self.assertEqual(len(lines), len(reference))
         for line, (loss, learning_rate) in zip(lines, reference):
             self.assertAlmostEqual(line["learning_rate"], learning_rate, delta=1e-12)
             self.assertAlmostEqual(line["loss"], loss, delta=2e-3 * loss)
         self.assertGreater(len({round(line["loss"], 3) for line in lines}), step_count / 2)
-
-    def reference_curve(self, step_count, batch, rate, gamma):
-        unet = UNet2DConditionModel.from_pretrained(self.model / "unet")
-        vae = AutoencoderKL.from_pretrained(self.model / "vae")
-        text_encoder = CLIPTextModel.from_pretrained(self.model / "text_encoder")
-        tokenizer = CLIPTokenizer.from_pretrained(self.model / "tokenizer")
-        scheduler = DDPMScheduler(beta_start=0.00085, beta_end=0.012,
-                                  beta_schedule="scaled_linear")
-        moments, states = [], []
-        with torch.no_grad():
-            for i in range(PICTURE_COUNT):
-                pixels = numpy.asarray(Image.open(self.data / f"{i}.png"), dtype=numpy.float32)
-                pixels = torch.from_numpy(pixels / 127.5 - 1).permute(2, 0, 1)[None]
-                moments.append(vae.encode(pixels).latent_dist)
-                ids = tokenizer(f"picture number {i}", padding="max_length", max_length=77,
-                                truncation=True, return_tensors="pt").input_ids
-                states.append(text_encoder(ids).last_hidden_state[0])
-        optimizer = torch.optim.AdamW(unet.parameters(), lr=rate, weight_decay=1e-2)
-        rates = get_scheduler("linear", optimizer, num_warmup_steps=4,
-                              num_training_steps=step_count)
-        curve = []
-        for step in range(step_count):
-            samples = range(step * batch, (step + 1) * batch)
-            pictures = [self.picture_of(sample) for sample in samples]
-            latents = torch.stack([
-                (moments[picture].mean + moments[picture].std
-                 * normal(f"latents {sample}", moments[picture].mean.shape))[0]
-                for sample, picture in zip(samples, pictures)]) * vae.config.scaling_factor
-            noise = torch.stack([normal(f"noise {sample}", (latents[0].numel(),))
-                                 .view_as(latents[0]) for sample in samples])
-            timesteps = torch.tensor([key_of(f"timestep {sample}") % 1000 for sample in samples])
-            noisy = scheduler.add_noise(latents, noise, timesteps)
-            predicted = unet(noisy, timesteps,
-                             torch.stack([states[picture] for picture in pictures])).sample
-            shares = scheduler.alphas_cumprod[timesteps]
-            snr = shares / (1 - shares)
-            errors = (predicted - noise).square().mean(dim=(1, 2, 3))
-            loss = (errors * snr.clamp(max=gamma) / snr).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(unet.parameters(), 0.5)
-            curve.append((loss.item(), rates.get_last_lr()[0]))
-            optimizer.step()
-            rates.step()
-        return curve
-
-    def picture_of(self, sample):
-        epoch = sample // PICTURE_COUNT
-        order = sorted(range(PICTURE_COUNT),
-                       key=lambda i: key_of(f"place of picture {i} in epoch {epoch}"))
-        return order[sample % PICTURE_COUNT]
 
     def test_bad_pictures_are_named_and_skipped_on_request(self):
         data = self.folder / "data"
