@@ -3,6 +3,7 @@
 import json
 import pathlib
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -132,6 +133,33 @@ class TrainTest(unittest.TestCase):
     def test_a_killed_run_with_averages_goes_on_to_the_same_bits_within_another_budget(self):
         self.check_killed_run("--ema", 0.9, "--lora", 2, "--batch", 4, budget_share=0.85)
         self.assertEqual(list(self.state()["ema"]), list(self.state()["model_state_dict"]))
+
+    def test_a_killed_run_goes_on_to_the_same_bits_where_updates_are_rounded_at_random(self):
+        self.check_killed_run("--dtype", "bfloat16", "--learning-rate", 1e-5)
+
+    def test_a_killed_run_with_autocast_goes_on_to_the_same_bits_within_another_budget(self):
+        self.check_killed_run("--autocast", "bfloat16", "--lora", 2, "--batch", 4,
+                              budget_share=0.85)
+
+    def moved(self, *flags):
+        """How far all weights are from where they began, as one vector, after 20 small steps."""
+        # A rate of next to nothing leaves the weights as bfloat16 has them.
+        ends = []
+        for name, rate in (("start", 1e-30), ("end", 2e-6)):
+            steps = 1 if name == "start" else 20
+            folder = self.folder / name
+            self.train("--steps", steps, "--learning-rate", rate, *flags, output=folder)
+            ends.append(self.state(folder=folder)["model_state_dict"])
+            shutil.rmtree(folder)
+        return torch.cat([(ends[1][name].double() - ends[0][name].double()).flatten()
+                          for name in ends[0]])
+
+    def test_small_updates_add_up_when_rounded_at_random_and_are_lost_otherwise(self):
+        exact = self.moved()
+        slopes = [(self.moved("--dtype", "bfloat16", "--rounding", rounding) @ exact
+                   / (exact @ exact)).item() for rounding in ("stochastic", "nearest")]
+        self.assertAlmostEqual(slopes[0], 1, delta=0.05)
+        self.assertLess(slopes[1], 0.2)
 
     def check_averages(self, export, prefix, *flags):
         """Those of diffusers' EMAModel over the states of each step; they are exported."""
