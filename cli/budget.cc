@@ -41,13 +41,29 @@ std::int64_t ActivationBudget(const Profile& profile, double share) {
          static_cast<std::int64_t>(std::ceil(share * activation_bytes));
 }
 
+std::int64_t ParseHostBudget(const std::string& text) {
+  if (text.empty()) return 0;
+  const std::int64_t size_bytes = ParseBytes(text, "--host-budget");
+  if (size_bytes == 0) throw InputError("--host-budget", "is zero");
+  return size_bytes;
+}
+
 std::string DescribeNo(const PlanRequest& request, const PlanAnswer& answer) {
   const bool is_proved = answer.status == SolveStatus::kInfeasible;
-  std::string line = is_proved ? fmt::format("no plan fits {}", ExactBytes(request.budget_bytes))
-                               : fmt::format(
-                                     "{} found no plan within {}, and no proof that none "
-                                     "exists",
-                                     request.solver, ExactBytes(request.budget_bytes));
+  if (answer.min_host_bytes > 0) {
+    const std::string words =
+        fmt::format("{} of host memory, not within {}", ExactBytes(answer.min_host_bytes),
+                    ExactBytes(request.host_budget_bytes));
+    return is_proved ? "--host-budget: the snapshot of the state takes " + words
+                     : fmt::format("--host-budget: the plan that {} found takes {}", request.solver,
+                                   words);
+  }
+  std::string line =
+      is_proved ? fmt::format("--budget: no plan fits {}", ExactBytes(request.budget_bytes))
+                : fmt::format(
+                      "--budget: {} found no plan within {}, and no proof that none "
+                      "exists",
+                      request.solver, ExactBytes(request.budget_bytes));
   if (answer.min_budget_bytes > 0) {
     line += fmt::format("; the smallest budget that {} is {}", is_proved ? "works" : "may work",
                         ExactBytes(answer.min_budget_bytes));

@@ -17,8 +17,12 @@ double ParsePercent(const std::string& text, const std::string& flag);
 /// persistent buffers) and `share` of what the keep-all plan needs beside them.
 std::int64_t ActivationBudget(const Profile& profile, double share);
 
-/// Why there is no plan, in one line without the program's name: what does not fit, and the
-/// smallest budget that could.
+/// Of --host-budget; 0 where it is not given: any.
+/// @throws InputError naming it if it is no size, or zero.
+std::int64_t ParseHostBudget(const std::string& text);
+
+/// Why there is no plan, in one line without the program's name: the flag that says so, what does
+/// not fit, and the smallest budget that could.
 std::string DescribeNo(const PlanRequest& request, const PlanAnswer& answer);
 
 }  // namespace stint

@@ -205,7 +205,7 @@ ExitCode RunGenerateCommand(const GenerateFlags& flags) {
                                     cache, *runtime);
   if (!prepared.answer.plan) {
     if (flags.is_json) PrintNo(prepared);
-    fmt::print(stderr, "stint: --budget: {}\n", DescribeNo(prepared.plan_request, prepared.answer));
+    fmt::print(stderr, "stint: {}\n", DescribeNo(prepared.plan_request, prepared.answer));
     return prepared.answer.status == SolveStatus::kInfeasible ? ExitCode::kInfeasible
                                                               : ExitCode::kUnknown;
   }

@@ -41,6 +41,8 @@ struct PlanFlags {
   std::string profile{};
   std::string budget{};
   std::string activation_budget{};
+  std::string host_budget{};
+  bool has_snapshot = false;
   std::string solver = "greedy";
   double gap_points = 0;
   double time_limit_s = 60;
@@ -53,6 +55,8 @@ struct PlanFlags {
 PlanRequest ReadRequest(const PlanFlags& flags, const Profile& profile) {
   if (std::isnan(flags.gap_points)) throw InputError("--gap", "is no number");
   PlanRequest request = {.solver = flags.solver,
+                         .has_snapshot = flags.has_snapshot,
+                         .host_budget_bytes = ParseHostBudget(flags.host_budget),
                          .options = {.time_limit_s = flags.time_limit_s,
                                      .work_limit = flags.work_limit,
                                      .gap = flags.gap_points / 100,
@@ -121,9 +125,12 @@ void PrintSummary(const Profile& profile, const PlanRequest& request, const Plan
     summary["plan_class"] = plan.certificate.plan_class;
     summary["solver_parts"] = plan.solver_parts;
     summary["recomputed_op_count"] = CountRecomputes(profile, plan);
+    summary["host_bytes"] = plan.host_bytes;
+    summary["snapshot_bytes"] = plan.snapshot_bytes;
   } else {
     summary["budget_bytes"] = request.budget_bytes;
     summary["min_budget_bytes"] = answer.min_budget_bytes;
+    if (answer.min_host_bytes > 0) summary["min_host_bytes"] = answer.min_host_bytes;
     summary["binding"] = answer.binding;
   }
   fmt::print("{}\n", summary.dump(2));
@@ -185,7 +192,7 @@ ExitCode RunPlanCommand(const PlanFlags& flags) {
   PlanAnswer answer = Solve(profile, request, interrupt);
   if (flags.is_json) PrintSummary(profile, request, answer);
   if (!answer.plan) {
-    fmt::print(stderr, "stint: --budget: {}\n", DescribeNo(request, answer));
+    fmt::print(stderr, "stint: {}\n", DescribeNo(request, answer));
     return answer.status == SolveStatus::kInfeasible ? ExitCode::kInfeasible : ExitCode::kUnknown;
   }
   answer.plan->context = MakeContext(begin);
@@ -221,6 +228,13 @@ void AddPlanCommand(CLI::App& app, ExitCode& exit_code) {
                    "The same, as a share of what activations take if everything is kept (70%)")
       ->type_name("PERCENT");
   budget->require_option(1);
+  command->add_flag("--snapshot", flags->has_snapshot,
+                    "With room in host memory to save what is trained between two iterations");
+  command
+      ->add_option("--host-budget", flags->host_budget,
+                   "Pinned host memory, for what the plan moves there and for the snapshot "
+                   "(default: as much as it takes)")
+      ->type_name("SIZE");
   command->add_option("--solver", flags->solver, SolverHelp())
       ->type_name("NAME")
       ->capture_default_str();

@@ -67,10 +67,12 @@ void MakeAnswer(const PrepareRequest& request, const DeviceRuntime& runtime, Pre
   PlanRequest& plan_request = prepared.plan_request;
   plan_request = {.budget_bytes = request.budget_bytes.value_or(0),
                   .has_budget = request.budget_bytes.has_value(),
-                  .solver = "keep-all"};
+                  .solver = "keep-all",
+                  .has_snapshot = request.has_snapshot,
+                  .host_budget_bytes = request.host_budget_bytes};
   prepared.answer = Solve(profile, plan_request);
   if (!plan_request.has_budget && profile.device.kind == DeviceKind::kCuda) {
-    Check(prepared.answer.plan.has_value(), "there is a plan that keeps everything");
+    if (!prepared.answer.plan) return;  // The host budget's fault.
     const std::int64_t free_bytes = FreeBytes(profile, runtime);
     if (prepared.answer.plan->budget_bytes > free_bytes) {
       plan_request.budget_bytes = free_bytes;
@@ -78,7 +80,7 @@ void MakeAnswer(const PrepareRequest& request, const DeviceRuntime& runtime, Pre
       prepared.answer.plan.reset();
     }
   }
-  if (prepared.answer.plan) return;
+  if (prepared.answer.plan || !plan_request.has_budget) return;
   plan_request.solver = "joint";
   plan_request.options.time_limit_s = request.time_limit_s;
   prepared.answer = Solve(profile, plan_request);
@@ -101,8 +103,12 @@ Prepared Prepare(const PrepareRequest& request, const PlanCache& cache, DeviceRu
   prepared.profile_ns = NanosecondsSince(begin);
 
   begin = Clock::now();
-  const std::string words =
+  std::string words =
       request.budget_bytes ? fmt::format("{} B", *request.budget_bytes) : "what is free";
+  if (request.has_snapshot) words += ", with a snapshot";
+  if (request.host_budget_bytes > 0) {
+    words += fmt::format(", {} B of the host", request.host_budget_bytes);
+  }
   if (std::optional<Plan> found = cache.FindPlan(prepared.profile, words)) {
     prepared.answer = {.status = SolveStatus::kFeasible, .plan = std::move(found)};
     prepared.has_cached_plan = true;

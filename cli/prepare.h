@@ -18,6 +18,8 @@ struct PrepareRequest {
   bool is_deterministic = false;               // With deterministic kernels.
   std::optional<std::int64_t> budget_bytes{};  // Of the whole process; nothing: as much as it
                                                // takes, on a GPU as much as is free there.
+  bool has_snapshot = false;                   // As in PlanRequest.
+  std::int64_t host_budget_bytes = 0;          //
   double time_limit_s = 60;                    // Of the planner, where recomputing or copying
                                                // must be decided.
 };

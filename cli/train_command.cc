@@ -80,6 +80,7 @@ struct TrainFlags {
   std::string device = "cpu";
   bool is_deterministic = false;
   std::string budget{};
+  std::string host_budget{};
   double plan_time_s = 60;
   std::string cache{};
   bool has_no_cache = false;
@@ -188,7 +189,8 @@ void SayOutcome(const TrainFlags& flags, const TrainOutcome& outcome, const Step
                                             {"predicted_arena_bytes", plan.arena_bytes},
                                             {"measured_arena_bytes", outcome.measured.arena_bytes},
                                             {"process_bytes", outcome.measured.process_bytes},
-                                            {"host_bytes", plan.host_bytes}};
+                                            {"host_bytes", plan.host_bytes},
+                                            {"snapshot_bytes", plan.snapshot_bytes}};
     fmt::print("{}\n", summary.dump(2));
     return;
   }
@@ -206,6 +208,7 @@ ExitCode RunTrainCommand(const TrainFlags& flags) {
   std::optional<std::int64_t> budget_bytes;
   if (!flags.budget.empty()) budget_bytes = ParseBytes(flags.budget, "--budget");
   if (budget_bytes == 0) throw InputError("--budget", "is zero");
+  const std::int64_t host_budget_bytes = ParseHostBudget(flags.host_budget);
   const LearningRateSchedule schedule = ScheduleOf(flags);
   const PictureFolder folder = ScanPictures(flags.data, BadPictureOf(flags));
   SaySkipped(folder.skipped);
@@ -252,10 +255,12 @@ ExitCode RunTrainCommand(const TrainFlags& flags) {
   const Prepared prepared = Prepare({.workload = workload,
                                      .is_deterministic = flags.is_deterministic,
                                      .budget_bytes = budget_bytes,
+                                     .has_snapshot = true,
+                                     .host_budget_bytes = host_budget_bytes,
                                      .time_limit_s = flags.plan_time_s},
                                     PlanCache(cache_folder), *runtime);
   if (!prepared.answer.plan) {
-    fmt::print(stderr, "stint: --budget: {}\n", DescribeNo(prepared.plan_request, prepared.answer));
+    fmt::print(stderr, "stint: {}\n", DescribeNo(prepared.plan_request, prepared.answer));
     return prepared.answer.status == SolveStatus::kInfeasible ? ExitCode::kInfeasible
                                                               : ExitCode::kUnknown;
   }
@@ -402,6 +407,11 @@ void AddPlanFlags(CLI::App& command, TrainFlags& flags) {
       .add_option("--budget", flags.budget,
                   "Device memory of the whole process (default: what is free on a GPU, what it "
                   "takes on a CPU)")
+      ->type_name("SIZE");
+  command
+      .add_option("--host-budget", flags.host_budget,
+                  "Pinned host memory, for what the plan moves there and for the snapshot that a "
+                  "save takes (default: as much as it takes)")
       ->type_name("SIZE");
   command.add_option("--plan-time", flags.plan_time_s, "Wall clock for a plan that is new")
       ->type_name("SECONDS")

@@ -100,6 +100,8 @@ Report RunLoop(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
   IoSlots slots(profile, runtime, options);
   const bool is_cuda = runtime.kind() == DeviceKind::kCuda;
   const bool use_graphs = options.use_graph && is_cuda;
+  std::shared_ptr<StateSnapshot> snapshot;
+  if (options.wants_state) snapshot = std::make_shared<StateSnapshot>(profile, plan, runtime);
   run.Load(load);
   const std::int64_t begin = options.first_iteration;
   std::int64_t end = begin + options.iteration_count;
@@ -119,15 +121,15 @@ Report RunLoop(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
       process_bytes = std::max(process_bytes, runtime.ProcessBytes());
     }
     if (options.wants_state && options.wants_state(i)) {
+      run.TakeState(snapshot);
       give_before(i + 1);
-      run.GiveState([&](const Buffer& buffer, const torch::Tensor& value) {
-        options.on_state(i, buffer, value);
-      });
+      options.on_state(i, snapshot);
     }
   }
   give_before(end);
   Report report = run.MakeReport();
   report.iteration_count = end - begin;
+  if (snapshot != nullptr) report.snapshot_bytes = plan.snapshot_bytes;
   report.process_bytes = process_bytes;
   return report;
 }

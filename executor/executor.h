@@ -5,10 +5,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "dispatch/device_runtime.h"
+#include "executor/snapshot.h"
 #include "ir/plan.h"
 #include "ir/profile.h"
 #include "ir/report.h"
@@ -59,18 +61,19 @@ struct LoopOptions {
       on_output{};
   /// Whether the loop ends with the iteration that has just been issued; may be empty.
   std::function<bool(std::int64_t iteration)> is_last{};
-  /// Whether the state after the iteration that has just been issued is wanted; asked after
-  /// is_last; may be empty.
+  /// Whether the state after the iteration that has just been issued is wanted, for which the plan
+  /// must have a snapshot; asked after is_last. Whoever says yes has done with the one before. May
+  /// be empty.
   std::function<bool(std::int64_t iteration)> wants_state{};
-  /// Sees each persistent buffer that the program writes, in the order of the profile, as the
-  /// iteration leaves it; on_output has seen the iteration's outputs before. What lies in host
-  /// memory then is read there and does not pass the device.
-  std::function<void(std::int64_t iteration, const Buffer& buffer, const torch::Tensor& value)>
+  /// Gets the state as the iteration leaves it, while it is still being copied: Wait for it, then
+  /// take as long as it needs, on any thread. on_output has seen the iteration's outputs before.
+  std::function<void(std::int64_t iteration, const std::shared_ptr<StateSnapshot>& snapshot)>
       on_state{};
 };
 
 /// Loads `plan`, which must have passed CheckPlan, and runs it again and again; the host never
-/// waits for an iteration that it has just issued, unless its state is wanted. Values are CPU
+/// waits for an iteration that it has just issued, unless its state is wanted. The snapshot
+/// outlives the loop as long as it is held, and must not outlive the arguments. Values are CPU
 /// tensors. @returns what was measured of memory; its times are 0.
 /// @throws InputError as Execute does.
 Report RunLoop(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,

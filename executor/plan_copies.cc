@@ -107,6 +107,9 @@ void PlanCopies::IssueUpTo(std::size_t part, std::size_t instruction) {
   const auto end = is_ahead ? std::ssize(issued.copies) : due;
   while (std::cmp_less(issued.next_copy, end)) {
     const Copy& copy = issued.copies[issued.next_copy++];
+    if (before_host_write_ && copy.stream == Stream::kToHost) {
+      before_host_write_(copy.host, copy.size_bytes);
+    }
     if (streams_ == nullptr) {
       RunInTurn(copy);
     } else {

@@ -15,10 +15,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dispatch/device_runtime.h"
@@ -47,6 +49,11 @@ class PlanCopies {
   PlanCopies& operator=(const PlanCopies&) = delete;
 
   std::byte* HostAt(std::int64_t offset_bytes) { return host_ + offset_bytes; }
+
+  /// From now on called before a copy into a range of the host pool is issued: whoever reads there
+  /// may make it wait.
+  using BeforeHostWrite = std::function<void(const std::byte* begin, std::int64_t size_bytes)>;
+  void SetBeforeHostWrite(BeforeHostWrite call) { before_host_write_ = std::move(call); }
 
   /// Whether the compute of `part` can be captured into a graph.
   bool CanBeGraph(std::size_t part) const { return streams_ != nullptr || !HasCopies(part); }
@@ -110,6 +117,7 @@ class PlanCopies {
   std::byte* host_ = nullptr;
   std::vector<Part> parts_{};
   std::size_t mark_count_ = 0;
+  BeforeHostWrite before_host_write_{};
   std::unique_ptr<CopyStreams> streams_{};
 };
 

@@ -99,6 +99,8 @@ PlanRun::~PlanRun() {
   // Kernels and copies still in flight use the arena.
   copies_.Stop();
   runtime_.Synchronize();
+  // As what is copied from the host pool. It has failed or not, whoever reads it will hear.
+  if (snapshot_ != nullptr) snapshot_->Finish();
 }
 
 std::vector<PlannedWorkspace> PlanRun::FindWorkspaces() const {
@@ -504,12 +506,22 @@ at::Tensor PlanRun::ImageOf(BufferId id) {
   return image;
 }
 
-void PlanRun::GiveState(const OnResult& on_state) {
-  for (std::size_t i = 0; i < profile_.buffers.size(); ++i) {
-    const Buffer& buffer = profile_.buffers[i];
-    if (!buffer.is_persistent || !is_written_[i] || buffer.size_bytes == 0) continue;
-    on_state(buffer, shapes_.ValueIn(BufferId(i), ImageOf(BufferId(i))));
+void PlanRun::TakeState(const std::shared_ptr<StateSnapshot>& snapshot) {
+  if (snapshot_ == nullptr) {
+    copies_.SetBeforeHostWrite([snapshot](const std::byte* begin, std::int64_t size_bytes) {
+      snapshot->AwaitPool(begin, size_bytes);
+    });
   }
+  Check(snapshot_ == nullptr || snapshot_ == snapshot, "a run has one snapshot");
+  snapshot_ = snapshot;
+  snapshot->Begin([this](BufferId id) -> BufferPlace {
+    const bool is_host = profile_.buffers[Index(id)].is_host;
+    const bool is_resident = offsets_[Index(id)] != kNowhere;
+    return {.kind = is_host       ? BufferPlace::Kind::kHost
+                    : is_resident ? BufferPlace::Kind::kArena
+                                  : BufferPlace::Kind::kHostPool,
+            .data = static_cast<const std::byte*>(is_host ? host_[Index(id)].data() : PlaceOf(id))};
+  });
 }
 
 void PlanRun::GiveResult(BufferId id) {
@@ -554,6 +566,7 @@ Report PlanRun::MakeReport() {
                 .mode = HasGraphs() ? "cuda-graph" : "op-by-op",
                 .peak_bytes = arena_.peak_bytes(),
                 .arena_bytes = arena_.highest_end_bytes(),
+                .host_bytes = plan_.host_bytes,
                 .peak_by_role = arena_.peak_by_role(),
                 .streams = std::move(streams),
                 .stalls = std::move(stalls),

@@ -16,6 +16,7 @@
 #include "executor/executor.h"
 #include "executor/io_slots.h"
 #include "executor/plan_copies.h"
+#include "executor/snapshot.h"
 #include "executor/values.h"
 
 namespace stint {
@@ -46,9 +47,8 @@ class PlanRun {
   /// All phases once. Memory is measured in each pass that issues op by op.
   void Iterate(const Pass& pass);
 
-  /// Shows each persistent buffer that the program writes as the last iteration left it, once the
-  /// device is idle.
-  void GiveState(const OnResult& on_state);
+  /// Begins to copy the state as the last iteration leaves it; iterations may follow at once.
+  void TakeState(const std::shared_ptr<StateSnapshot>& snapshot);
 
   /// Whether any part of the plan is a graph now.
   bool HasGraphs() const;
@@ -145,7 +145,8 @@ class PlanRun {
   ScopedAllocatorListener listening_;
   ScopedWorkspaces workspaces_;
   PlanCopies copies_;
-  std::vector<Part> parts_;  // Prologue, body, epilogue of each phase.
+  std::vector<Part> parts_;                    // Prologue, body, epilogue of each phase.
+  std::shared_ptr<StateSnapshot> snapshot_{};  // The newest copy of the state; null: none yet.
 
   bool is_capturing_ = false;
   Clock::time_point phase_start_{};

@@ -49,15 +49,26 @@ BufferShapes::BufferShapes(const Profile& profile)
 }
 
 at::Tensor BufferShapes::MakeImage(BufferId id) const {
+  const Layout layout = LayoutOf(id);
+  return at::empty_strided(layout.sizes, layout.strides, layout.dtype);
+}
+
+at::Tensor BufferShapes::ImageAt(BufferId id, void* data) const {
+  const Layout layout = LayoutOf(id);
+  return at::from_blob(data, layout.sizes, layout.strides, at::TensorOptions(layout.dtype));
+}
+
+BufferShapes::Layout BufferShapes::LayoutOf(BufferId id) const {
   const Buffer& buffer = profile_.buffers[Index(id)];
   if (const Tensor* tensor = filling_[Index(id)]; tensor != nullptr) {
-    return at::empty_strided(tensor->sizes, tensor->strides,
-                             DtypeFromName(tensor->dtype, "profile"));
+    return {.sizes = tensor->sizes,
+            .strides = tensor->strides,
+            .dtype = DtypeFromName(tensor->dtype, "profile")};
   }
   const Tensor* tensor = any_[Index(id)];
   const auto dtype = tensor == nullptr ? at::kByte : DtypeFromName(tensor->dtype, "profile");
   const auto element_bytes = static_cast<std::int64_t>(c10::elementSize(dtype));
-  return at::empty({buffer.size_bytes / element_bytes}, dtype);
+  return {.sizes = {buffer.size_bytes / element_bytes}, .strides = {1}, .dtype = dtype};
 }
 
 at::Tensor BufferShapes::ValueIn(BufferId id, const at::Tensor& image) const {

@@ -13,6 +13,8 @@
 //   - a drop or a fetch finds the right version on the host; host places do not overlap and end
 //   within
 //     host_bytes;
+//   - what a save copies is all persistent buffers that the program writes, to places that do not
+//   overlap and end within snapshot_bytes; pool and snapshot fit the host budget;
 //   - nothing is freed that is not resident; values that the program still needs are not lost;
 //   - a repeated body ends as it began (residences, host versions); the iteration ends with every
 //     buffer of `initial` where it began, in its last version, and with every output resident;

@@ -27,6 +27,7 @@ class PlanValidator {
     CheckHead();
     CheckPlacements("/initial", plan_.initial);
     CheckPlacements("/host", plan_.host);
+    CheckPlacements("/snapshot", plan_.snapshot);
     for (std::size_t i = 0; i < plan_.shards.size(); ++i) CheckShard(i);
     for (std::size_t i = 0; i < plan_.phases.size(); ++i) {
       CheckInstructions(i, "prologue", plan_.phases[i].prologue);
@@ -55,7 +56,9 @@ class PlanValidator {
     CheckAmount("/overhead_bytes", plan_.overhead_bytes);
     CheckAmount("/arena_bytes", plan_.arena_bytes);
     CheckAmount("/peak_bytes", plan_.peak_bytes);
+    CheckAmount("/made_from/host_budget_bytes", plan_.host_budget_bytes);
     CheckAmount("/host_bytes", plan_.host_bytes);
+    CheckAmount("/snapshot_bytes", plan_.snapshot_bytes);
     CheckAmount("/duration_ns", plan_.duration_ns);
     CheckAmount("/keep_all_duration_ns", plan_.keep_all_duration_ns);
     CheckAmount("/keep_all_peak_bytes", plan_.keep_all_peak_bytes);

@@ -144,6 +144,8 @@ struct Plan {
   std::int64_t seed = 0;                    //
   PlanStatus status{};                      //
   std::int64_t budget_bytes = 0;            // Device memory of the whole process.
+  std::int64_t host_budget_bytes = 0;       // Pinned host memory, of pool and snapshot together;
+                                            // 0: any.
   std::int64_t overhead_bytes = 0;  // Of those, what the arena cannot use: context, modules,
                                     // libraries, the instantiated graph.
   std::int64_t arena_bytes = 0;     // Height of the arena: the highest end of any request or
@@ -151,6 +153,7 @@ struct Plan {
   std::int64_t peak_bytes = 0;      // Most bytes live at once, each rounded up to 512;
                                     // <= arena_bytes.
   std::int64_t host_bytes = 0;      // Size of the pinned host pool; 0 if nothing moves.
+  std::int64_t snapshot_bytes = 0;  // Size of the pinned snapshot; 0 if nothing is saved.
   std::int64_t duration_ns = 0;     // One iteration: all phases with their repetitions.
   std::int64_t keep_all_duration_ns = 0;  // The same with every op once.
   std::int64_t keep_all_peak_bytes = 0;   // Peak of the plan that recomputes and moves nothing.
@@ -159,11 +162,16 @@ struct Plan {
   std::vector<Placement> initial{};       // Residences before the first instruction, by ascending
                                      // buffer: persistent buffers that the loader fills. Others
                                      // start on the host.
-  std::vector<Placement> host{};    // Host copies, by ascending buffer: every buffer outside a
-                                    // shard that is offloaded, fetched, or starts on the host.
-  std::vector<Shard> shards{};      //
-  std::vector<PhasePlan> phases{};  // One for each phase of the profile.
-  Context context{};                //
+  std::vector<Placement> host{};      // Host copies, by ascending buffer: every buffer outside a
+                                      // shard that is offloaded, fetched, or starts on the host.
+  std::vector<Shard> shards{};        //
+  std::vector<Placement> snapshot{};  // The save, which runs between two iterations where it is
+                                      // wanted: each persistent buffer that the program writes is
+                                      // copied from the arena, or the host pool if it is there
+                                      // then, to this place of the snapshot. By ascending buffer;
+                                      // all of them, or none if nothing is saved.
+  std::vector<PhasePlan> phases{};    // One for each phase of the profile.
+  Context context{};                  //
 };
 
 const char* ToString(InstructionKind kind);

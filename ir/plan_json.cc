@@ -120,6 +120,7 @@ void Describe(Io& io, typename Io::template Noun<Plan>& plan) {
   io.Object("made_from", [&](auto& made_from) {
     made_from.Field("profile_sha256", plan.profile_sha256);
     made_from.Field("budget_bytes", plan.budget_bytes);
+    made_from.Optional("host_budget_bytes", plan.host_budget_bytes);
     made_from.Field("solver", plan.solver);
     made_from.Field("seed", plan.seed);
     made_from.Optional("solver_parts", plan.solver_parts);
@@ -129,6 +130,7 @@ void Describe(Io& io, typename Io::template Noun<Plan>& plan) {
   io.Field("arena_bytes", plan.arena_bytes);
   io.Field("peak_bytes", plan.peak_bytes);
   io.Field("host_bytes", plan.host_bytes);
+  io.Optional("snapshot_bytes", plan.snapshot_bytes);
   io.Field("duration_ns", plan.duration_ns);
   io.Field("keep_all_duration_ns", plan.keep_all_duration_ns);
   io.Field("keep_all_peak_bytes", plan.keep_all_peak_bytes);
@@ -137,6 +139,7 @@ void Describe(Io& io, typename Io::template Noun<Plan>& plan) {
   io.Lines("initial", plan.initial);
   io.Lines("host", plan.host);
   io.Lines("shards", plan.shards);
+  io.Optional("snapshot", plan.snapshot);
   io.Blocks("phases", plan.phases);
   io.Context(plan.context);
 }

@@ -29,6 +29,13 @@ class PlacesChecker {
       Fail("/host_bytes",
            fmt::format("is {}, but its places end at {}", plan_.host_bytes, pool_.height_bytes()));
     }
+    CheckSnapshot();
+    if (plan_.host_budget_bytes > 0 &&
+        plan_.host_bytes + plan_.snapshot_bytes > plan_.host_budget_bytes) {
+      Fail("/made_from/host_budget_bytes",
+           fmt::format("is {}, but the pool takes {} and the snapshot {}", plan_.host_budget_bytes,
+                       plan_.host_bytes, plan_.snapshot_bytes));
+    }
     return std::move(places_);
   }
 
@@ -99,6 +106,45 @@ class PlacesChecker {
     places_.has_host_place[Index(place.buffer)] = true;
     TakeHostRange(pointer, place.offset_bytes,
                   AlignUp(profile_.buffers[Index(place.buffer)].size_bytes));
+  }
+
+  /// All that the program writes and keeps, each with a place of its own; or nothing at all.
+  void CheckSnapshot() const {
+    std::vector<bool> is_written(profile_.buffers.size());
+    for (const Op& op : profile_.ops) {
+      for (const BufferId id : op.writes) is_written[Index(id)] = true;
+    }
+    std::vector<bool> is_saved(profile_.buffers.size());
+    ArenaMap snapshot;
+    for (std::size_t i = 0; i < plan_.snapshot.size(); ++i) {
+      const Placement& place = plan_.snapshot[i];
+      const std::string pointer = fmt::format("/snapshot/{}", i);
+      if (Index(place.buffer) >= profile_.buffers.size()) {
+        Fail(pointer, "is no buffer of the profile");
+      }
+      const Buffer& buffer = profile_.buffers[Index(place.buffer)];
+      if (!buffer.is_persistent || !is_written[Index(place.buffer)]) {
+        Fail(pointer, fmt::format("{} is not state: persistent and written",
+                                  NameOf(profile_, place.buffer)));
+      }
+      is_saved[Index(place.buffer)] = true;
+      if (snapshot.Occupy(place.offset_bytes, AlignUp(buffer.size_bytes),
+                          {.kind = OccupantKind::kBuffer, .index = 0})) {
+        Fail(pointer, "overlaps another place of the snapshot");
+      }
+    }
+    if (plan_.snapshot_bytes != snapshot.height_bytes()) {
+      Fail("/snapshot_bytes", fmt::format("is {}, but its places end at {}", plan_.snapshot_bytes,
+                                          snapshot.height_bytes()));
+    }
+    if (plan_.snapshot.empty()) return;
+    for (std::size_t i = 0; i < profile_.buffers.size(); ++i) {
+      const Buffer& buffer = profile_.buffers[i];
+      if (!buffer.is_persistent || !is_written[i] || buffer.size_bytes == 0 || is_saved[i]) {
+        continue;
+      }
+      Fail("/snapshot", fmt::format("lacks {}", NameOf(profile_, static_cast<BufferId>(i))));
+    }
   }
 
   void TakeHostRange(const std::string& pointer, std::int64_t offset_bytes,

@@ -100,6 +100,8 @@ struct Report {
   std::int64_t iteration_count = 0;       // Measured ones; 0 if predicted.
   std::int64_t process_bytes = 0;         // Highest device memory of the process as the driver says
                                           // (overhead + arena if predicted; 0 on a CPU).
+  std::int64_t host_bytes = 0;            // Pinned: of the plan's pool
+  std::int64_t snapshot_bytes = 0;        // and of what a save copies to; 0 if none is wanted.
   std::int64_t recomputed_op_count = 0;   // Computes beyond the first of each op, in one iteration.
   std::vector<RoleBytes> peak_by_role{};  // In the order of BufferRole.
   std::vector<PhaseReport> phases{};

@@ -84,6 +84,8 @@ void Describe(Io& io, typename Io::template Noun<Report>& report) {
   io.Field("spread_ns", report.spread_ns);
   io.Field("iteration_count", report.iteration_count);
   io.Field("process_bytes", report.process_bytes);
+  io.Optional("host_bytes", report.host_bytes);
+  io.Optional("snapshot_bytes", report.snapshot_bytes);
   io.Field("recomputed_op_count", report.recomputed_op_count);
   io.Field("peak_by_role", report.peak_by_role);
   io.Field("served", report.served);

@@ -15,6 +15,7 @@
 #include "planner/early_updates.h"
 #include "planner/program.h"
 #include "planner/schedule.h"
+#include "planner/snapshot.h"
 
 namespace stint {
 namespace {
@@ -232,7 +233,9 @@ Plan MakePlanOf(const Profile& profile, const Program& program, const PlanReques
                 PlacedSchedule placed) {
   const std::int64_t host_bytes =
       placed.result.schedule->places ? placed.result.schedule->places->host_bytes : 0;
-  const std::int64_t overhead_bytes = OverheadBytes(profile, host_bytes);
+  SnapshotPlaces snapshot = request.has_snapshot ? PlaceSnapshot(profile) : SnapshotPlaces{};
+  const std::int64_t overhead_bytes =
+      OverheadBytes(profile, host_bytes) + TableBytes(profile, snapshot.size_bytes);
   const std::int64_t used_bytes = overhead_bytes + placed.arena.arena_bytes;
   const ScheduleTotals keep_all = Measure(profile, program, KeepAllSchedule(profile, program));
   Plan plan{
@@ -243,15 +246,18 @@ Plan MakePlanOf(const Profile& profile, const Program& program, const PlanReques
       .status = placed.result.status == SolveStatus::kOptimal ? PlanStatus::kOptimal
                                                               : PlanStatus::kFeasible,
       .budget_bytes = request.has_budget ? std::max(request.budget_bytes, used_bytes) : used_bytes,
+      .host_budget_bytes = request.host_budget_bytes,
       .overhead_bytes = overhead_bytes,
       .arena_bytes = placed.arena.arena_bytes,
       .peak_bytes = placed.arena.peak_bytes,
+      .snapshot_bytes = snapshot.size_bytes,
       .duration_ns = placed.result.duration_ns,
       .keep_all_duration_ns = keep_all.duration_ns,
       .keep_all_peak_bytes = keep_all.peak_bytes,
       .lower_bound_ns = placed.result.lower_bound_ns,
       .certificate = placed.result.certificate,
       .initial = std::move(placed.arena.initial),
+      .snapshot = std::move(snapshot.places),
       .phases = std::move(placed.result.schedule->phases)};
   if (placed.result.schedule->places) {
     SchedulePlaces& places = *placed.result.schedule->places;
@@ -269,7 +275,12 @@ PlanAnswer MakePlan(const Profile& profile, const PlanRequest& request) {
   Validate(profile);
   const std::vector<OpEffects> effects = DeriveEffects(profile);
   const Program program = MakeProgram(profile, effects);
-  const std::int64_t overhead_bytes = OverheadBytes(profile);
+  const std::int64_t snapshot_bytes = request.has_snapshot ? PlaceSnapshot(profile).size_bytes : 0;
+  const bool has_host_budget = request.host_budget_bytes > 0;
+  if (has_host_budget && snapshot_bytes > request.host_budget_bytes) {
+    return {.status = SolveStatus::kInfeasible, .min_host_bytes = snapshot_bytes};
+  }
+  const std::int64_t overhead_bytes = OverheadBytes(profile) + TableBytes(profile, snapshot_bytes);
   const std::int64_t budget_bytes = request.has_budget ? request.budget_bytes : kPlentyBytes;
   PlacedSchedule placed =
       SolveAndPlace(profile, program, effects, request, budget_bytes - overhead_bytes);
@@ -278,6 +289,14 @@ PlanAnswer MakePlan(const Profile& profile, const PlanRequest& request) {
                     .binding = placed.result.binding};
   if (overhead_bytes > 0) {
     answer.binding += fmt::format("; {} lie outside the arena", FormatBytes(overhead_bytes));
+  }
+  if (placed.result.schedule && has_host_budget) {
+    // Solvers do not look for plans with less on the host: what they find fits, or there is none.
+    const auto& places = placed.result.schedule->places;
+    const std::int64_t host_bytes = snapshot_bytes + (places ? places->host_bytes : 0);
+    if (host_bytes > request.host_budget_bytes) {
+      return {.status = SolveStatus::kUnknown, .min_host_bytes = host_bytes};
+    }
   }
   if (placed.result.schedule) {
     answer.plan = MakePlanOf(profile, program, request, std::move(placed));

@@ -19,14 +19,20 @@ struct PlanRequest {
   bool limits_arena = true;  // False: the budget is for the bytes live at once, as in the figures
                              // of planners that give no addresses; the plan's own budget_bytes is
                              // then what its arena takes, if that is more.
-  std::string solver = "greedy";  //
-  SolveOptions options{};         // The limits hold for all rounds together.
+  std::string solver = "greedy";       //
+  bool has_snapshot = false;           // The plan can save what it trains: room for that on the
+                                       // host, see Plan::snapshot.
+  std::int64_t host_budget_bytes = 0;  // Pinned host memory, of the snapshot and of what the plan
+                                       // moves there; 0: as much as it takes.
+  SolveOptions options{};              // The limits hold for all rounds together.
 };
 
 struct PlanAnswer {
   SolveStatus status{};
   std::optional<Plan> plan{};         // Passes CheckPlan. Set if kOptimal or kFeasible.
   std::int64_t min_budget_bytes = 0;  // Process budget below which nothing can work (proved).
+  std::int64_t min_host_bytes = 0;    // If the host budget is why there is no plan: what the best
+                                      // plan would have taken, or all plans take if kInfeasible.
   std::string binding{};              // The op and buffers that say so, in words.
 };
 

@@ -106,6 +106,8 @@ class Walk {
     }
     report.peak_bytes = ledger_.peak_bytes();
     report.arena_bytes = arena_bytes_;
+    report.host_bytes = plan_.host_bytes;
+    report.snapshot_bytes = plan_.snapshot_bytes;
     report.recomputed_op_count = recomputed_op_count_;
     report.peak_by_role = ledger_.PeakByRole();
     if (has_copies_) {

@@ -112,6 +112,7 @@ void MetricsFile::Append(const StepMetrics& metrics) {
                                  {"learning_rate", metrics.learning_rate},
                                  {"steps_per_s", metrics.steps_per_s},
                                  {"peak_bytes", metrics.peak_bytes}};
+  if (metrics.save_wait_s) line["save_wait_s"] = *metrics.save_wait_s;
   file_ << line.dump() << '\n' << std::flush;
   if (!file_) throw InputError(path_.string(), "cannot be written");
 }

@@ -44,6 +44,9 @@ struct StepMetrics {
   double learning_rate = 0;
   double steps_per_s = 0;       // Of late.
   std::int64_t peak_bytes = 0;  // Of the plan's arena.
+  /// Of a step whose state is saved: how long the run stood still before it, until the save before
+  /// was on the disk; there is one at a time.
+  std::optional<double> save_wait_s{};
 };
 
 /// metrics.jsonl. Lines are on their way to the disk when Append returns.

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "executor/values.h"
 #include "files/output_folder.h"
 #include "files/safetensors_writer.h"
 #include "ir/errors.h"
@@ -83,8 +84,19 @@ std::vector<TensorSource> SourcesOf(const StateTensors& tensors,
 
 }  // namespace
 
-void AddValue(const Buffer& buffer, const torch::Tensor& value, StateTensors& tensors) {
-  tensors[buffer.name] = value.contiguous();
+StateTensors TakeTensors(const Profile& profile, const StateSnapshot& snapshot) {
+  const BufferShapes shapes(profile);
+  StateTensors tensors;
+  for (const Placement& place : snapshot.places()) {
+    void* const data = snapshot.At(place);
+    const at::Tensor value = shapes.ValueIn(place.buffer, shapes.ImageAt(place.buffer, data));
+    // A value laid out otherwise (channels_last) takes no more than its own bytes besides.
+    const at::Tensor dense = value.contiguous();
+    if (dense.const_data_ptr() != data) std::memcpy(data, dense.const_data_ptr(), dense.nbytes());
+    tensors[profile.buffers[Index(place.buffer)].name] =
+        at::from_blob(data, dense.sizes(), at::TensorOptions(dense.scalar_type()));
+  }
+  return tensors;
 }
 
 std::vector<std::string> TrainedNames(const Workload& workload) {

@@ -1,5 +1,5 @@
-// Between what a plan holds and what files hold: the values a run starts from, the copy of a run's
-// state that is saved in the background, and what was trained as a file for others.
+// Between what a plan holds and what files hold: the values a run starts from, the snapshot of a
+// run's state that is saved in the background, and what was trained as a file for others.
 #pragma once
 
 #include <torch/types.h>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "executor/executor.h"
+#include "executor/snapshot.h"
 #include "files/training_state.h"
 #include "models/workload.h"
 
@@ -20,8 +21,9 @@ namespace stint {
 /// buffer.
 using StateTensors = std::map<std::string, torch::Tensor>;
 
-/// Adds a value that a program wrote, contiguous; it may share the memory of `value`.
-void AddValue(const Buffer& buffer, const torch::Tensor& value, StateTensors& tensors);
+/// What a whole snapshot holds. Tensors lie in its memory, where each becomes contiguous first: it
+/// can be looked at so once.
+StateTensors TakeTensors(const Profile& profile, const StateSnapshot& snapshot);
 
 /// Names of what `workload` trains, in the order of the model's forward pass: of weights or of
 /// adapters.

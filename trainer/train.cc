@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "executor/snapshot.h"
 #include "files/checkpoint_folder.h"
 #include "ir/errors.h"
 #include "models/training_step.h"
@@ -21,11 +22,11 @@ class Loop {
  public:
   Loop(const Profile& profile, const Plan& plan, StepInputs& inputs, std::int64_t first_step,
        const TrainOptions& options)
-      : plan_(plan),
+      : profile_(profile),
+        plan_(plan),
         inputs_(inputs),
         options_(options),
-        workload_(profile.workload),
-        trained_(TrainedNames(workload_)),
+        trained_(TrainedNames(profile.workload)),
         first_step_(first_step),
         metrics_(options.output, first_step) {}
 
@@ -42,19 +43,19 @@ class Loop {
             .is_last = [this](std::int64_t step) { return IsLast(step); },
             .wants_state = [this](std::int64_t step) { return WantsState(step); },
             .on_state =
-                [this](std::int64_t, const Buffer& buffer, const torch::Tensor& value) {
-                  AddValue(buffer, value, *snapshot_);
-                  if (snapshot_->size() == state_count_) Save();
+                [this](std::int64_t step, const std::shared_ptr<StateSnapshot>& snapshot) {
+                  snapshot_ = snapshot;
+                  Save(step + 1);
                 }};
   }
 
   /// After the loop: the last state, and the files for others if the run is at its end.
   TrainOutcome Finish(Report measured) {
     saver_.Wait();  // Throws what the last save threw.
-    TrainOutcome outcome = {.step_count = snapshot_steps_,
-                            .is_finished = snapshot_steps_ == options_.step_count,
+    TrainOutcome outcome = {.step_count = saved_steps_,
+                            .is_finished = saved_steps_ == options_.step_count,
                             .measured = std::move(measured)};
-    if (outcome.is_finished) Export(*snapshot_, workload_, options_.output / "final");
+    if (outcome.is_finished) Export(saved_, profile_.workload, options_.output / "final");
     return outcome;
   }
 
@@ -70,16 +71,16 @@ class Loop {
     const bool is_due =
         options_.steps_per_checkpoint > 0 && (step + 1) % options_.steps_per_checkpoint == 0;
     if (!is_due && !is_last_) return false;
-    // One copy in host memory at a time: the one before is on the disk, or will never be.
+    // There is one snapshot: the state in it is on the disk, or will never be.
+    const Clock::time_point begin = Clock::now();
     WaitForSave();
-    snapshot_ = std::make_shared<StateTensors>();
-    snapshot_steps_ = step + 1;
+    save_wait_s_ = std::chrono::duration<double>(Clock::now() - begin).count();
     return true;
   }
 
-  /// Begins to save the copy, which is whole.
-  void Save() {
-    const std::int64_t step_count = snapshot_steps_;
+  /// Begins to save the snapshot, which is still being taken.
+  void Save(std::int64_t step_count) {
+    saved_steps_ = step_count;
     TrainingState state = {
         .epoch = inputs_.EpochsIn(step_count),
         .step = step_count,
@@ -96,10 +97,11 @@ class Loop {
         .data_order = {{"seed", static_cast<std::int64_t>(options_.seed)},
                        {"sample", inputs_.SamplesIn(step_count)}},
         .run = options_.run};
-    saver_.Start([snapshot = snapshot_, trained = trained_, state = std::move(state),
-                  folder = options_.output, keep_count = options_.keep_count]() mutable {
-      SetTensors(*snapshot, trained, state);
-      SaveTrainingState(folder, state, keep_count);
+    saver_.Start([this, state = std::move(state)]() mutable {
+      snapshot_->Wait();
+      saved_ = TakeTensors(profile_, *snapshot_);
+      SetTensors(saved_, trained_, state);
+      SaveTrainingState(options_.output, state, options_.keep_count);
     });
   }
 
@@ -124,23 +126,24 @@ class Loop {
                                  .loss = loss,
                                  .learning_rate = LearningRateAt(options_.schedule, step),
                                  .steps_per_s = mean_step_s_ == 0 ? 0 : 1 / mean_step_s_,
-                                 .peak_bytes = plan_.peak_bytes};
+                                 .peak_bytes = plan_.peak_bytes,
+                                 .save_wait_s = std::exchange(save_wait_s_, std::nullopt)};
     metrics_.Append(metrics);
     if (options_.on_step) options_.on_step(metrics);
   }
 
+  const Profile& profile_;
   const Plan& plan_;
   StepInputs& inputs_;
   const TrainOptions& options_;
-  Workload workload_;
   std::vector<std::string> trained_;
-  /// Weights, two moments of each, averages, the step.
-  std::size_t state_count_ = (workload_.has_ema ? 4 : 3) * trained_.size() + 1;
   std::int64_t first_step_;
   MetricsFile metrics_;
   bool is_last_ = false;
-  std::shared_ptr<StateTensors> snapshot_{};  // Of the last state that was wanted.
-  std::int64_t snapshot_steps_ = 0;           // Steps that were done then.
+  std::shared_ptr<StateSnapshot> snapshot_{};
+  StateTensors saved_{};                 // In the snapshot; the saver's until it has done.
+  std::int64_t saved_steps_ = 0;         // Steps that were done then.
+  std::optional<double> save_wait_s_{};  // Until the metrics of the step are told.
   std::optional<Clock::time_point> last_time_{};
   double mean_step_s_ = 0;
   BackgroundSaver saver_{};  // Last: nothing it reads goes before it.

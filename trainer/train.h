@@ -1,5 +1,5 @@
 // The loop of a training run: a plan, again and again, with new samples each time; its state saved
-// every so many steps from a copy in host memory, in the background; a line of metrics for each
+// every so many steps from the plan's snapshot, in the background; a line of metrics for each
 // step.
 #pragma once
 
@@ -39,9 +39,9 @@ struct TrainOutcome {
   Report measured{};            // Of memory.
 };
 
-/// Goes on from `resumed`, whose file is `where`, or from the base's weights. Leaves the state of
-/// the last step as the newest of the folder. A state that cannot be saved is told, and the run
-/// goes on to try again next time.
+/// The plan has a snapshot. Goes on from `resumed`, whose file is `where`, or from the base's
+/// weights. Leaves the state of the last step as the newest of the folder. A state that cannot be
+/// saved is told, and the run goes on to try again next time.
 /// @throws InputError naming the file if the last state cannot be saved, or `resumed` is not of
 /// this model; as RunLoop does.
 TrainOutcome Train(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,

@@ -199,6 +199,23 @@ class TrainTest(unittest.TestCase):
         self.assertIn("was trained with EMA yes, not no",
                       self.refusal("--steps", 2, "--lora", 2, "--resume", "latest"))
 
+    def test_the_snapshot_of_a_save_is_within_the_host_budget(self):
+        flags = ("--steps", 4, "--checkpoint-every", 2)
+        summary = json.loads(self.train(*flags, "--json").stdout)
+        unet = load_file(next((self.model / "unet").glob("*.safetensors")))
+        least_bytes = 3 * sum(tensor.nbytes for tensor in unet.values())
+        self.assertGreater(summary["snapshot_bytes"], least_bytes)
+        self.assertLess(summary["snapshot_bytes"], 1.1 * least_bytes)
+        # There is one: whoever is saved next waits for it.
+        waits = [line.get("save_wait_s") for line in self.metrics()]
+        self.assertEqual([wait is None for wait in waits], [True, False, True, False])
+        other = self.folder / "other"
+        self.train(*flags, "--host-budget", f"{summary['snapshot_bytes']}B", output=other)
+        words = self.train(*flags, "--host-budget", f"{summary['snapshot_bytes'] - 1}B",
+                           output=self.folder / "third", code=3).stderr
+        self.assertIn("--host-budget: the snapshot of the state takes", words)
+        self.assertEqual(words.count("\n"), 1)
+
     def test_a_terminated_run_saves_and_stops(self):
         process = self.run_until(3, "--lora", 2, "--steps", 1000000)
         process.send_signal(signal.SIGTERM)

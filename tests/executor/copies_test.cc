@@ -4,12 +4,19 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <future>
 #include <map>
+#include <memory>
 #include <string>
+#include <thread>
+#include <utility>
+#include <vector>
 
 #include "executor/verify.h"
 #include "ir/check_plan.h"
 #include "ir/errors.h"
+#include "planner/snapshot.h"
 #include "simulator/simulator.h"
 #include "tests/executor/counting_runtime.h"
 #include "tests/executor/small_training.h"
@@ -99,6 +106,103 @@ TEST_F(CopiesTest, IterationsGoOnFromWhatTheOneBeforeLeft) {
   const auto kept = weights_after(KeepAllPlan(profile));
   ASSERT_EQ(paged.size(), 2U);
   for (const auto& [name, value] : kept) EXPECT_TRUE(value.equal(paged.at(name))) << name;
+}
+
+Plan WithSnapshot(const Profile& profile, Plan plan) {
+  SnapshotPlaces snapshot = PlaceSnapshot(profile);
+  plan.snapshot = std::move(snapshot.places);
+  plan.snapshot_bytes = snapshot.size_bytes;
+  CheckPlan(profile, plan);
+  return plan;
+}
+
+using StateBytes = std::map<BufferId, std::string>;
+
+StateBytes BytesIn(const Profile& profile, const StateSnapshot& snapshot) {
+  StateBytes bytes;
+  for (const Placement& place : snapshot.places()) {
+    bytes[place.buffer].assign(
+        reinterpret_cast<const char*>(snapshot.At(place)),
+        static_cast<std::size_t>(profile.buffers[Index(place.buffer)].size_bytes));
+  }
+  return bytes;
+}
+
+/// The state after each iteration from `first` on, read when the next one has been run, too.
+std::vector<StateBytes> StatesOf(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
+                                 std::int64_t first, std::int64_t iteration_count) {
+  std::vector<StateBytes> states;
+  std::shared_ptr<StateSnapshot> newest;
+  const auto read = [&] {
+    if (newest == nullptr) return;
+    newest->Wait();
+    states.push_back(BytesIn(profile, *newest));
+  };
+  RunLoop(profile, plan, runtime, NamedValues(),
+          {.iteration_count = iteration_count,
+           .wants_state =
+               [&](std::int64_t iteration) {
+                 read();
+                 return iteration >= first;
+               },
+           .on_state = [&](std::int64_t,
+                           const std::shared_ptr<StateSnapshot>& snapshot) { newest = snapshot; }});
+  read();
+  return states;
+}
+
+TEST_F(CopiesTest, ASaveFindsTheStateOfItsIterationWhereverItIs) {
+  constexpr std::int64_t kCount = 4;
+  const Profile profile = CaptureOn(SmallTraining(), runtime_);
+  const Plan kept = WithSnapshot(profile, KeepAllPlan(profile));
+  const Plan paged = WithSnapshot(profile, EverythingPaged(profile));
+  ASSERT_GT(paged.host_bytes, 0);
+  // Long enough for an iteration that does not wait for the save.
+  runtime_.before_fence_wait = [] { std::this_thread::sleep_for(std::chrono::milliseconds(5)); };
+
+  const std::vector<StateBytes> states = StatesOf(profile, kept, runtime_, 0, kCount);
+
+  ASSERT_EQ(std::ssize(states), kCount);
+  EXPECT_NE(states[0], states[1]);
+  EXPECT_EQ(StatesOf(profile, paged, runtime_, 0, kCount), states);
+  // Nobody asked before, and nothing ran after.
+  for (std::int64_t i = 0; i < kCount; ++i) {
+    EXPECT_EQ(StatesOf(profile, paged, runtime_, i, i + 1).back(), states[i]);
+  }
+  EXPECT_EQ(runtime_.allocation_count, 0);
+}
+
+TEST_F(CopiesTest, AnOffloadWaitsUntilTheSaveHasReadItsPlace) {
+  const Profile profile = CaptureOn(SmallTraining(), runtime_);
+  const Plan plan = WithSnapshot(profile, EverythingPaged(profile));
+  std::promise<void> gate;
+  const std::shared_future<void> opened = gate.get_future().share();
+  runtime_.before_fence_wait = [opened] { opened.wait(); };
+  StateSnapshot snapshot(profile, plan, runtime_);
+  std::vector<std::byte> pool(static_cast<std::size_t>(plan.snapshot_bytes), std::byte{1});
+  std::map<BufferId, const std::byte*> sources;
+  for (const Placement& place : plan.snapshot) {
+    sources[place.buffer] = pool.data() + place.offset_bytes;
+  }
+
+  snapshot.Begin([&](BufferId id) -> BufferPlace {
+    return {.kind = BufferPlace::Kind::kHostPool, .data = sources.at(id)};
+  });
+
+  // What is no part of the state may be written at once.
+  const std::byte other{};
+  snapshot.AwaitPool(&other, 1);
+  std::future<void> writing = std::async(std::launch::async, [&] {
+    snapshot.AwaitPool(pool.data(), plan.snapshot_bytes);
+    std::ranges::fill(pool, std::byte{2});
+  });
+  EXPECT_EQ(writing.wait_for(std::chrono::milliseconds(20)), std::future_status::timeout);
+  gate.set_value();
+  writing.get();
+  snapshot.Wait();
+  for (const auto& [id, bytes] : BytesIn(profile, snapshot)) {
+    EXPECT_EQ(bytes, std::string(bytes.size(), 1)) << NameOf(profile, id);
+  }
 }
 
 TEST_F(CopiesTest, TheReportSaysWhatEachStreamDid) {

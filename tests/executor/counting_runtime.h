@@ -1,8 +1,10 @@
 // A device runtime for tests: the CPU, with a count of what is allocated, and faults on request.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "dispatch/device_runtime.h"
 #include "ir/errors.h"
@@ -35,7 +37,9 @@ class CountingRuntime final : public DeviceRuntime {
   void CopyInOrder(void* target, const void* source, std::int64_t size_bytes) override {
     cpu_->CopyInOrder(target, source, size_bytes);
   }
-  std::unique_ptr<DeviceFence> MakeFence() override { return cpu_->MakeFence(); }
+  std::unique_ptr<DeviceFence> MakeFence() override {
+    return std::make_unique<GatedFence>(*this, cpu_->MakeFence());
+  }
   std::unique_ptr<CopyStreams> MakeCopyStreams() override {
     return has_copy_streams ? cpu_->MakeCopyStreams() : nullptr;
   }
@@ -69,8 +73,21 @@ class CountingRuntime final : public DeviceRuntime {
   bool fails_to_allocate = false;
   bool has_copy_streams = true;
   int allocation_count = 0;
+  std::function<void()> before_fence_wait{};  // On the thread that waits; may be empty.
 
  private:
+  struct GatedFence final : DeviceFence {
+    GatedFence(const CountingRuntime& r, std::unique_ptr<DeviceFence> f)
+        : runtime(r), fence(std::move(f)) {}
+    void Record() override { fence->Record(); }
+    void Wait() override {
+      if (runtime.before_fence_wait) runtime.before_fence_wait();
+      fence->Wait();
+    }
+    const CountingRuntime& runtime;
+    std::unique_ptr<DeviceFence> fence;
+  };
+
   std::unique_ptr<DeviceRuntime> cpu_ = MakeDeviceRuntime("cpu");
 };
 

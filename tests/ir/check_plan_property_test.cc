@@ -33,7 +33,7 @@ class Mutator {
 
   Plan Run() {
     std::vector<Instruction>& part = RandomPart();
-    switch (Below(13)) {
+    switch (Below(14)) {
       case 0:
         if (!part.empty()) part.erase(part.begin() + static_cast<long>(Below(part.size())));
         break;
@@ -78,6 +78,9 @@ class Mutator {
         break;
       case 12:
         MoveToAnotherPart(part);
+        break;
+      case 13:
+        ChangeSnapshot();
         break;
     }
     return plan_;
@@ -132,10 +135,28 @@ class Mutator {
 
   void ChangeHead() {
     std::int64_t* const numbers[] = {
-        &plan_.peak_bytes,     &plan_.arena_bytes,  &plan_.host_bytes,    &plan_.duration_ns,
-        &plan_.overhead_bytes, &plan_.budget_bytes, &plan_.lower_bound_ns};
-    std::int64_t& number = *numbers[Below(7)];
+        &plan_.peak_bytes,     &plan_.arena_bytes,    &plan_.host_bytes,
+        &plan_.duration_ns,    &plan_.overhead_bytes, &plan_.budget_bytes,
+        &plan_.lower_bound_ns, &plan_.snapshot_bytes, &plan_.host_budget_bytes};
+    std::int64_t& number = *numbers[Below(9)];
     number = std::max<std::int64_t>(0, number + static_cast<std::int64_t>(512 * Below(3)) - 512);
+  }
+
+  void ChangeSnapshot() {
+    if (plan_.snapshot.empty()) return;
+    Placement& place = RandomOf(plan_.snapshot);
+    switch (Below(3)) {
+      case 0:
+        place.offset_bytes = SmallOffset();
+        break;
+      case 1:
+        place.buffer = static_cast<BufferId>(Below(30));
+        break;
+      case 2:
+        plan_.snapshot.erase(plan_.snapshot.begin() +
+                             static_cast<long>(Below(plan_.snapshot.size())));
+        break;
+    }
   }
 
   void ChangeShard(Shard& shard) {

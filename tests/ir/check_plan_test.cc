@@ -157,6 +157,46 @@ TEST(CheckPlanTest, TheHeadIsThatOfTheInstructions) {
             "q.json:/made_from/budget_bytes: is 4096, but arena and overhead take 4097");
 }
 
+TEST(CheckPlanTest, ASaveCopiesAllStateAndNothingElse) {
+  // InPlace writes s, which is persistent, and a, which is not.
+  const auto refusal = [](const std::vector<Placement>& snapshot, std::int64_t snapshot_bytes) {
+    return Refusal(fixtures::InPlace(), [&](Plan& plan, auto&) {
+      plan.snapshot = snapshot;
+      plan.snapshot_bytes = snapshot_bytes;
+    });
+  };
+  const Placement s = {.buffer = BufferId{1}};
+  EXPECT_EQ(refusal({s}, 512), "");
+  EXPECT_EQ(refusal({s}, 1024), "q.json:/snapshot_bytes: is 1024, but its places end at 512");
+  EXPECT_EQ(refusal({{.buffer = BufferId{0}}, s}, 512),
+            "q.json:/snapshot/0: buffer 0 (x) is not state: persistent and written");
+  EXPECT_EQ(refusal({s, {.buffer = BufferId{2}}}, 512),
+            "q.json:/snapshot/1: buffer 2 is not state: persistent and written");
+  EXPECT_EQ(refusal({{.buffer = BufferId{77}}}, 512),
+            "q.json:/snapshot/0: is no buffer of the profile");
+
+  // x is written, too, by the last op.
+  Profile profile = fixtures::InPlace();
+  profile.ops.back().writes.push_back(BufferId{0});
+  Plan plan = fixtures::KeepAllPlan(profile);
+  plan.snapshot = {s};
+  plan.snapshot_bytes = 512;
+  EXPECT_EQ(Refusal(profile, plan), "q.json:/snapshot: lacks buffer 0 (x)");
+  plan.snapshot = {{.buffer = BufferId{0}}, s};
+  EXPECT_EQ(Refusal(profile, plan), "q.json:/snapshot/1: overlaps another place of the snapshot");
+}
+
+TEST(CheckPlanTest, PoolAndSnapshotFitTheHostBudget) {
+  EXPECT_EQ(Refusal(fixtures::InPlace(),
+                    [](Plan& plan, auto&) {
+                      plan.snapshot = {{.buffer = BufferId{1}}};
+                      plan.snapshot_bytes = 512;
+                      plan.host_budget_bytes = 511;
+                    }),
+            "q.json:/made_from/host_budget_bytes: is 511, but the pool takes 0 and the snapshot "
+            "512");
+}
+
 TEST(CheckPlanTest, ThePlanIsOfThisProfile) {
   Profile other = fixtures::Chain();
   other.ops[0].duration_ns = 2;

@@ -77,6 +77,19 @@ TEST(JointTest, OffloadsWhatTakesLongToMake) {
   EXPECT_EQ(answer.plan->host_bytes, 8 * kMiB);
 }
 
+TEST(JointTest, SaysWhatItsPlanTakesOfTheHostWhereThatIsTooMuch) {
+  PlanRequest request = {.budget_bytes = 8 * kMiB + 2048,
+                         .solver = "joint",
+                         .host_budget_bytes = 8 * kMiB - 1,
+                         .options = {.time_limit_s = 1e6, .work_limit = 20'000}};
+  const PlanAnswer no = MakePlan(LongAway(), request);
+  EXPECT_EQ(no.status, SolveStatus::kUnknown);
+  EXPECT_EQ(no.min_host_bytes, 8 * kMiB);
+
+  request.host_budget_bytes = 8 * kMiB;
+  EXPECT_TRUE(MakePlan(LongAway(), request).plan.has_value());
+}
+
 TEST(JointTest, LeavesRoomForThePageTablesOfPinnedMemory) {
   Profile profile = LongAway();
   profile.device.graph_node_bytes = 1;

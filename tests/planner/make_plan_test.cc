@@ -8,6 +8,7 @@
 
 #include "ir/check_plan.h"
 #include "ir/errors.h"
+#include "simulator/simulator.h"
 #include "tests/support/graphs.h"
 
 namespace stint {
@@ -70,6 +71,31 @@ TEST(MakePlanTest, KnowsWhatPinnedMemoryTakesOnTheDevice) {
   EXPECT_EQ(OverheadBytes(profile, 0), 300);
   EXPECT_EQ(OverheadBytes(profile, 1), 300 + (4 << 20));
   EXPECT_EQ(OverheadBytes(profile, kGiB), 300 + (6 << 20));
+}
+
+TEST(MakePlanTest, TakesTheSnapshotOffTheHostBudgetAndItsPageTablesOffTheOther) {
+  // s, 512 bytes, is all that InPlace writes and keeps.
+  Profile profile = fixtures::InPlace();
+  profile.device.graph_node_bytes = 100;
+  const PlanRequest request = {
+      .has_budget = false, .solver = "keep-all", .has_snapshot = true, .host_budget_bytes = 512};
+
+  const PlanAnswer answer = MakePlan(profile, request);
+
+  ASSERT_TRUE(answer.plan.has_value());
+  CheckPlan(profile, *answer.plan);
+  EXPECT_EQ(answer.plan->snapshot_bytes, 512);
+  ASSERT_EQ(answer.plan->snapshot.size(), 1U);
+  EXPECT_EQ(answer.plan->snapshot[0].buffer, BufferId{1});
+  EXPECT_EQ(answer.plan->overhead_bytes, OverheadBytes(profile, 512));
+  EXPECT_EQ(Simulate(profile, *answer.plan).snapshot_bytes, 512);
+
+  PlanRequest too_little = request;
+  too_little.host_budget_bytes = 511;
+  const PlanAnswer no = MakePlan(profile, too_little);
+  EXPECT_EQ(no.status, SolveStatus::kInfeasible);
+  EXPECT_EQ(no.min_host_bytes, 512);
+  EXPECT_FALSE(no.plan.has_value());
 }
 
 TEST(MakePlanTest, PlanSaysWhichPartsRan) {

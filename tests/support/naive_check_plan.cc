@@ -491,6 +491,43 @@ NaiveVerdict NaiveCheckPlan(const Profile& profile, const Plan& plan) {
   return verdict;
 }
 
+/// What a save would lose, or where it would write twice.
+std::string NaiveSnapshotFault(const Profile& profile, const Plan& plan) {
+  std::int64_t end_bytes = 0;
+  for (std::size_t i = 0; i < plan.snapshot.size(); ++i) {
+    const Placement& place = plan.snapshot[i];
+    if (Index(place.buffer) >= profile.buffers.size()) return "no buffer to save";
+    const auto size_bytes = [&](const Placement& p) {
+      return AlignUp(profile.buffers[Index(p.buffer)].size_bytes);
+    };
+    if (size_bytes(place) > 0) {
+      end_bytes = std::max(end_bytes, place.offset_bytes + size_bytes(place));
+    }
+    for (std::size_t k = 0; k < i; ++k) {
+      const Placement& other = plan.snapshot[k];
+      if (size_bytes(place) > 0 && size_bytes(other) > 0 &&
+          Overlap(place.offset_bytes, place.offset_bytes + size_bytes(place), other.offset_bytes,
+                  other.offset_bytes + size_bytes(other))) {
+        return "two saved in one place";
+      }
+    }
+  }
+  if (end_bytes != plan.snapshot_bytes) return "wrong snapshot bytes";
+  for (std::size_t i = 0; i < profile.buffers.size(); ++i) {
+    const auto id = static_cast<BufferId>(i);
+    const bool is_state =
+        profile.buffers[i].is_persistent && std::ranges::any_of(profile.ops, [&](const Op& op) {
+          return std::ranges::count(op.writes, id) > 0;
+        });
+    const bool is_saved = std::ranges::count(plan.snapshot, id, &Placement::buffer) > 0;
+    if (is_saved && !is_state) return "saves what is no state";
+    if (is_state && !is_saved && !plan.snapshot.empty() && profile.buffers[i].size_bytes > 0) {
+      return "does not save all state";
+    }
+  }
+  return "";
+}
+
 std::string NaiveFault(const Profile& profile, const Plan& plan) {
   const NaiveVerdict verdict = NaiveCheckPlan(profile, plan);
   const PlanNumbers& numbers = verdict.numbers;
@@ -498,6 +535,11 @@ std::string NaiveFault(const Profile& profile, const Plan& plan) {
   if (plan.peak_bytes != numbers.peak_bytes) return "wrong peak";
   if (plan.arena_bytes != numbers.arena_bytes) return "wrong arena";
   if (plan.host_bytes != numbers.host_bytes) return "wrong host bytes";
+  if (std::string fault = NaiveSnapshotFault(profile, plan); !fault.empty()) return fault;
+  if (plan.host_budget_bytes > 0 &&
+      plan.host_bytes + plan.snapshot_bytes > plan.host_budget_bytes) {
+    return "more host memory than its budget";
+  }
   bool has_copies = false;
   for (const PhasePlan& phase : plan.phases) {
     for (const auto* part : {&phase.prologue, &phase.body, &phase.epilogue}) {

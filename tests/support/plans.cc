@@ -291,8 +291,31 @@ Plan Place(const Profile& profile, Draft draft) { return Placer(profile, std::mo
 
 Plan KeepAllPlan(const Profile& profile) { return Place(profile, KeepAllDraft(profile)); }
 
+namespace {
+
+/// From the last buffer to the first, with a hole after each.
+void AddSnapshot(const Profile& profile, Plan& plan) {
+  std::set<BufferId> written;
+  for (const Op& op : profile.ops) written.insert(op.writes.begin(), op.writes.end());
+  for (std::size_t i = profile.buffers.size(); i-- > 0;) {
+    const auto id = static_cast<BufferId>(i);
+    if (!profile.buffers[i].is_persistent || written.count(id) == 0) continue;
+    const std::int64_t size_bytes = AlignUp(profile.buffers[i].size_bytes);
+    const std::int64_t offset_bytes =
+        plan.snapshot.empty() ? 0 : plan.snapshot_bytes + kAlignmentBytes;
+    if (size_bytes == 0) continue;
+    plan.snapshot.push_back({.buffer = id, .offset_bytes = offset_bytes});
+    plan.snapshot_bytes = offset_bytes + size_bytes;
+  }
+  std::ranges::reverse(plan.snapshot);
+}
+
+}  // namespace
+
 Plan RandomPlan(const Profile& profile, std::uint32_t seed) {
-  return Place(profile, Scrambler(profile, seed).Run());
+  Plan plan = Place(profile, Scrambler(profile, seed).Run());
+  if (seed % 2 == 1) AddSnapshot(profile, plan);
+  return plan;
 }
 
 }  // namespace stint::fixtures

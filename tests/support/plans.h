@@ -27,7 +27,8 @@ Plan Place(const Profile& profile, Draft draft);
 Plan KeepAllPlan(const Profile& profile);
 
 /// A right plan that also recomputes, offloads and fetches, keeps persistent buffers on the host
-/// and, where it can, moves two of them as a shard. The same seed gives the same plan.
+/// and, where it can, moves two of them as a shard; of odd seeds with a snapshot. The same seed
+/// gives the same plan.
 Plan RandomPlan(const Profile& profile, std::uint32_t seed);
 
 }  // namespace stint::fixtures
