@@ -1,5 +1,5 @@
-"""The experiment about training: what `stint train` takes and how fast it is within a budget, that a
-run killed and resumed under other budgets ends with the same bytes, and its loss curve beside that
+"""The experiment about training: what `stint train` takes and how fast it is within a budget, what
+saving costs, that a run killed and resumed under other budgets ends with the same bytes, and its loss curve beside that
 of diffusers. Writes the tables and the curve that docs/train.md shows."""
 
 import csv
@@ -10,6 +10,7 @@ import math
 import os
 import pathlib
 import shutil
+import statistics
 import subprocess
 import time
 
@@ -20,6 +21,7 @@ import planning
 DOCUMENT = pathlib.Path(__file__).resolve().parent.parent / "docs/train.md"
 CAPTIONS = ["a red boat", "Ünïcödé & 7 sails!", "fog over a harbour", "two blue chairs"]
 SEED = 3
+WARM_UP = 5  # Steps.
 GIB = 2**30
 
 
@@ -234,6 +236,36 @@ def summarise_curve(rows):
             "loss_spread": (max(losses) - min(losses)) / mean(losses)}
 
 
+def step_times(lines):
+    """Seconds from each step's end to the next one's. Metrics say how fast steps are of late: a
+    mean of which a tenth is new in each step (trainer/train.cc)."""
+    means = [1 / line["steps_per_s"] for line in lines if line["steps_per_s"] > 0]
+    return means[:1] + [10 * now - 9 * before for before, now in zip(means, means[1:])]
+
+
+def measure_saves(work, case):
+    """The same run with states saved more and more often."""
+    rows = []
+    for every in case["checkpoint_every"]:
+        summary = work.train_to_end([*work.train_flags(case, "run", case["budget"]), "--steps",
+                                     case["steps"], "--checkpoint-every", every])
+        lines = work.metrics("run")
+        # The first steps load libraries and capture graphs, and nothing runs beside the last save.
+        times = step_times(lines[:-1])[WARM_UP:]
+        waits = [line["save_wait_s"] for line in lines[:-1] if "save_wait_s" in line]
+        rows.append({"every": every, "save_count": len(waits),
+                     "due_count": (case["steps"] - 1) // every, "wait_s": sum(waits),
+                     "snapshot_bytes": summary["snapshot_bytes"], "mean_s": mean(times),
+                     "median_s": statistics.median(times), "longest_s": max(times)})
+        shutil.rmtree(work.folder / "run")
+        work.say(f"{len(waits)} saves: {1000 * rows[-1]['mean_s']:.1f} ms a step, of which "
+                 f"{1000 * sum(waits) / len(lines):.1f} ms waiting for the disk")
+    return {"rows": rows, "summary": {
+        "row_count": len(rows),
+        "wrong_save_count": sum(row["save_count"] != row["due_count"] for row in rows),
+        "rare_saves_slowdown": rows[1]["mean_s"] / rows[0]["mean_s"]}}
+
+
 def join(heads, lines):
     return "\n".join(f"| {' | '.join(cells)} |"
                      for cells in [heads, ["---" for _ in heads], *lines]) + "\n"
@@ -270,7 +302,16 @@ def table_of_curve(result):
     return f"{table}\n{result['figure']}\n" if result.get("figure") else table
 
 
-KINDS = {"rows": (measure_rows, table_of_rows), "resume": (measure_resume, table_of_resume),
+def table_of_saves(result):
+    return join(["saves", "every so many steps", "GiB of each", "ms a step, mean", "median",
+                 "longest", "s waited for the disk"],
+                [[str(row["save_count"]), str(row["every"]) if row["save_count"] else "-",
+                  f"{row['snapshot_bytes'] / GIB:.3f}",
+                  *(f"{1000 * row[key]:.1f}" for key in ("mean_s", "median_s", "longest_s")),
+                  f"{row['wait_s']:.2f}"] for row in result["rows"]])
+
+
+KINDS = {"rows": (measure_rows, table_of_rows), "saves": (measure_saves, table_of_saves), "resume": (measure_resume, table_of_resume),
          "curve": (measure_curve, table_of_curve)}
 
 

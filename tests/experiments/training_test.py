@@ -45,6 +45,14 @@ class SummaryTest(unittest.TestCase):
         summary = training.summarise_curve(curve((1.0, 1.0), (math.nan, 2.0), (3.0, 3.0)))
         self.assertEqual(summary["max_relative_difference"], math.inf)
 
+    def test_step_times_come_back_from_their_running_mean(self):
+        mean, lines, times = 0, [{"steps_per_s": 0}], [0.5, 0.25, 2.0, 0.25]
+        for seconds in times:
+            mean = seconds if mean == 0 else 0.9 * mean + 0.1 * seconds
+            lines.append({"steps_per_s": 1 / mean})
+        for seconds, found in zip(times, training.step_times(lines), strict=True):
+            self.assertAlmostEqual(found, seconds)
+
     def test_curves_of_other_lengths_are_refused(self):
         with self.assertRaises(ValueError):
             training.curve_rows([{"step": 1, "loss": 1.0}], [])
