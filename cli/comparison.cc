@@ -168,6 +168,14 @@ Comparison Compare(const Report& predicted, const Report& measured, const Plan* 
   if (predicted.process_bytes > 0 || measured.process_bytes > 0) {
     rows.push_back(ProcessRow(predicted, measured, plan));
   }
+  if (predicted.host_bytes > 0 && measured.host_bytes > 0) {
+    rows.push_back(BytesRow("host pool", predicted.host_bytes, measured.host_bytes));
+  }
+  if (predicted.snapshot_bytes > 0) {
+    rows.push_back({.label = "snapshot of a save",
+                    .predicted = FormatBytes(predicted.snapshot_bytes),
+                    .note = "in host memory"});
+  }
   rows.push_back(TimeRow(predicted, measured));
   if (!predicted.streams.empty() || !measured.streams.empty()) {
     rows.push_back(StreamRow("compute", predicted, measured, Stream::kCompute));

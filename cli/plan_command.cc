@@ -157,6 +157,10 @@ void SaySummary(const Profile& profile, const Plan& plan) {
                "that computes in floating point\n",
                plan.solver, exact_percent);
   }
+  if (plan.host_bytes + plan.snapshot_bytes > 0) {
+    fmt::print(stderr, "{}: of pinned host memory {} for what moves and {} for the snapshot\n",
+               plan.solver, FormatBytes(plan.host_bytes), FormatBytes(plan.snapshot_bytes));
+  }
   fmt::print(stderr, "{}: ran {}\n", plan.solver, fmt::join(plan.solver_parts, ", "));
 }
 

@@ -95,6 +95,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"NoSuffix", PlanWith("--profile profile.json --budget 8"), "--budget: "},
         Case{"Ambiguous", PlanWith("--profile profile.json --budget 8GB"), "--budget: .*GB"},
         Case{"ZeroBudget", PlanWith("--profile profile.json --budget 0B"), "--budget: "},
+        Case{"ZeroHostBudget", PlanWith("--profile profile.json --budget 8GiB --host-budget 0B"),
+             "--host-budget: is zero"},
         Case{"PercentWithoutSign", PlanWith("--profile profile.json --activation-budget 70"),
              "--activation-budget: '70' is no percentage"},
         Case{"PercentAboveAll", PlanWith("--profile profile.json --activation-budget 170%"),

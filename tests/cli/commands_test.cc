@@ -114,6 +114,29 @@ TEST_F(CommandsTest, ImpossibleBudgetIsAnAnswer) {
   EXPECT_FALSE(Exists("plan.json"));
 }
 
+TEST_F(CommandsTest, ASnapshotIsPlannedWithinTheHostBudget) {
+  // A save copies w, 512 bytes: all that the step writes and keeps.
+  const std::string plan = "plan --profile profile.json --budget none --snapshot --json --output ";
+  const Outcome fits = Stint(plan + "saving.json --host-budget 512B");
+  ASSERT_EQ(fits.exit_code, 0) << fits.err;
+  EXPECT_EQ(nlohmann::json::parse(fits.out)["snapshot_bytes"], 512);
+  ASSERT_EQ(
+      Stint("simulate --profile profile.json --plan saving.json --output predicted.json").exit_code,
+      0);
+  EXPECT_EQ(ReadReport(folder_ / "predicted.json").snapshot_bytes, 512);
+  WriteMeasured([](Report&) {});
+  const Outcome shown = Stint("report --predicted predicted.json --measured measured.json");
+  EXPECT_THAT(shown.out, HasSubstr("snapshot of a save"));
+
+  const Outcome no = Stint(plan + "other.json --host-budget 511B");
+  EXPECT_EQ(no.exit_code, 3);
+  EXPECT_EQ(no.err,
+            "stint: --host-budget: the snapshot of the state takes 512 B (512 B) of host memory, "
+            "not within 511 B (511 B)\n");
+  EXPECT_EQ(nlohmann::json::parse(no.out)["min_host_bytes"], 512);
+  EXPECT_FALSE(Exists("other.json"));
+}
+
 TEST_F(CommandsTest, ArtifactsGoThroughPipes) {
   const Outcome outcome = Shell(
       "cat profile.json | \"$STINT\" plan --profile - --budget none |"
