@@ -64,6 +64,9 @@ std::string DescribeNo(const PlanRequest& request, const PlanAnswer& answer) {
                       "--budget: {} found no plan within {}, and no proof that none "
                       "exists",
                       request.solver, ExactBytes(request.budget_bytes));
+  if (request.host_budget_bytes > 0) {
+    line += fmt::format(" with {} of host memory", ExactBytes(request.host_budget_bytes));
+  }
   if (answer.min_budget_bytes > 0) {
     line += fmt::format("; the smallest budget that {} is {}", is_proved ? "works" : "may work",
                         ExactBytes(answer.min_budget_bytes));

@@ -272,10 +272,14 @@ class Joint {
     for (const PagedProgram& program : programs_) {
       RaiseFloor(problem_, program, floor);
     }
-    result_.min_budget_bytes = floor.size_bytes;
-    result_.binding = floor.binding;
+    // With little room on the host, the floor is that of a choice of what can move, and no proof.
+    const bool is_proof = !problem_.host_bytes.has_value();
+    if (is_proof) {
+      result_.min_budget_bytes = floor.size_bytes;
+      result_.binding = floor.binding;
+    }
     if (floor.size_bytes > problem_.budget_bytes) {
-      result_.status = SolveStatus::kInfeasible;
+      if (is_proof) result_.status = SolveStatus::kInfeasible;
       return std::move(result_);
     }
     TryWithoutCopies();
@@ -305,7 +309,7 @@ class Joint {
 
  private:
   void MakePrograms(std::int64_t shard_bytes) {
-    const JointRules rules{.shard_bytes = shard_bytes};
+    const JointRules rules{.shard_bytes = shard_bytes, .host_bytes = problem_.host_bytes};
     searches_.clear();
     programs_.clear();
     table_ = MakeShards(problem_, order_, rules);

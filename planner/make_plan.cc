@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "ir/check_certificate.h"
@@ -101,6 +102,10 @@ void AddProofs(const SolveResult& result, std::int64_t limit_bytes, Bounds& boun
   bounds.duration_ns = claimed_ns;
 }
 
+std::int64_t SnapshotBytes(const Profile& profile, const PlanRequest& request) {
+  return request.has_snapshot ? PlaceSnapshot(profile).size_bytes : 0;
+}
+
 /// What the page tables of `host_bytes` take.
 std::int64_t TableBytes(const Profile& profile, std::int64_t host_bytes) {
   return OverheadBytes(profile, host_bytes) - OverheadBytes(profile);
@@ -119,12 +124,19 @@ std::int64_t LikelyHostBytes(const Profile& profile, const Program& program,
 PlacedSchedule SolveWithPlaces(const Profile& profile, const Program& program,
                                const std::vector<OpEffects>& effects, const Solver& solver,
                                const PlanRequest& request, std::int64_t arena_limit_bytes) {
+  std::optional<std::int64_t> pool_limit_bytes;
+  if (request.host_budget_bytes > 0) {
+    pool_limit_bytes = request.host_budget_bytes - SnapshotBytes(profile, request);
+  }
   std::int64_t host_bytes = LikelyHostBytes(profile, program, arena_limit_bytes);
   PlacedSchedule placed{};
   for (int round = 0; round < kCopyRoundLimit; ++round) {
     const std::int64_t budget_bytes = arena_limit_bytes - TableBytes(profile, host_bytes);
-    placed.result = solver.Solve(
-        {.profile = profile, .effects = effects, .budget_bytes = budget_bytes}, request.options);
+    placed.result = solver.Solve({.profile = profile,
+                                  .effects = effects,
+                                  .budget_bytes = budget_bytes,
+                                  .host_bytes = pool_limit_bytes},
+                                 request.options);
     if (!placed.result.schedule) {
       if (host_bytes == 0 || round > 0) return placed;
       host_bytes = 0;  // Perhaps there is a plan that needs no tables.
@@ -275,7 +287,7 @@ PlanAnswer MakePlan(const Profile& profile, const PlanRequest& request) {
   Validate(profile);
   const std::vector<OpEffects> effects = DeriveEffects(profile);
   const Program program = MakeProgram(profile, effects);
-  const std::int64_t snapshot_bytes = request.has_snapshot ? PlaceSnapshot(profile).size_bytes : 0;
+  const std::int64_t snapshot_bytes = SnapshotBytes(profile, request);
   const bool has_host_budget = request.host_budget_bytes > 0;
   if (has_host_budget && snapshot_bytes > request.host_budget_bytes) {
     return {.status = SolveStatus::kInfeasible, .min_host_bytes = snapshot_bytes};
@@ -291,7 +303,7 @@ PlanAnswer MakePlan(const Profile& profile, const PlanRequest& request) {
     answer.binding += fmt::format("; {} lie outside the arena", FormatBytes(overhead_bytes));
   }
   if (placed.result.schedule && has_host_budget) {
-    // Solvers do not look for plans with less on the host: what they find fits, or there is none.
+    // Of solvers that do not know the limit.
     const auto& places = placed.result.schedule->places;
     const std::int64_t host_bytes = snapshot_bytes + (places ? places->host_bytes : 0);
     if (host_bytes > request.host_budget_bytes) {

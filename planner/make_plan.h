@@ -31,8 +31,8 @@ struct PlanAnswer {
   SolveStatus status{};
   std::optional<Plan> plan{};         // Passes CheckPlan. Set if kOptimal or kFeasible.
   std::int64_t min_budget_bytes = 0;  // Process budget below which nothing can work (proved).
-  std::int64_t min_host_bytes = 0;    // If the host budget is why there is no plan: what the best
-                                      // plan would have taken, or all plans take if kInfeasible.
+  std::int64_t min_host_bytes = 0;    // If the host budget is why there is no plan: what the plan
+                                      // that was found takes, or all plans if kInfeasible.
   std::string binding{};              // The op and buffers that say so, in words.
 };
 

@@ -78,6 +78,9 @@ class Maker {
     for (const BufferId id : table.pinned) {
       result_.pinned_units += UnitsOf(BufferOf(id).size_bytes);
     }
+    if (rules.host_bytes) {
+      values_host_bytes_ = (*rules.host_bytes - BytesOf(table)) / std::ssize(phases);
+    }
     AddValues();
     AddShards(table);
   }
@@ -91,6 +94,23 @@ class Maker {
 
  private:
   const Buffer& BufferOf(BufferId id) const { return problem_.profile.buffers[Index(id)]; }
+
+  std::int64_t BytesOf(const ShardTable& table) const {
+    std::int64_t size_bytes = 0;
+    for (const std::vector<BufferId>& members : table.shards) {
+      for (const BufferId id : members) size_bytes += AlignUp(BufferOf(id).size_bytes);
+    }
+    return size_bytes;
+  }
+
+  /// Whether the host has room for one more value; then it is taken.
+  bool TakeHost(BufferId id) {
+    if (!values_host_bytes_) return true;
+    const std::int64_t size_bytes = AlignUp(BufferOf(id).size_bytes);
+    if (size_bytes > *values_host_bytes_) return false;
+    *values_host_bytes_ -= size_bytes;
+    return true;
+  }
 
   void AddItem(JointItem item) {
     const Device& device = problem_.profile.device;
@@ -129,7 +149,9 @@ class Maker {
       const bool stays = last >= end_;
       const bool is_plain = buffer.writes.empty() && !stays;
       AddItem({.members = {id},
-               .can_move = is_plain && BufferOf(id).size_bytes >= rules_.least_copy_bytes,
+               // Values made early are away for longest.
+               .can_move =
+                   is_plain && BufferOf(id).size_bytes >= rules_.least_copy_bytes && TakeHost(id),
                .can_drop = is_plain && op.is_recomputable,
                .creator = buffer.creator - begin_,
                .stays = stays});
@@ -260,6 +282,7 @@ class Maker {
   const std::int32_t begin_;           // The phase's first step of the program; then one past
   const std::int32_t end_;             // its last.
   std::vector<std::int32_t> item_of_;  // By buffer.
+  std::optional<std::int64_t> values_host_bytes_{};  // Left for values of the phase; empty: any.
   PagedProgram result_{};
 };
 
@@ -268,12 +291,23 @@ class Maker {
 ShardTable MakeShards(const Problem& problem, const Program& program, const JointRules& rules) {
   ShardTable table{};
   std::map<ShardKind, std::pair<std::vector<BufferId>, std::int64_t>> open{};
-  for (const PersistentUse& use : PersistentUses(problem, program)) {
+  std::vector<PersistentUse> uses = PersistentUses(problem, program);
+  if (rules.host_bytes) {
+    std::stable_partition(uses.begin(), uses.end(), [&](const PersistentUse& use) {
+      const BufferRole role = problem.profile.buffers[Index(use.buffer)].role;
+      return role == BufferRole::kOptimizerState || role == BufferRole::kEma;
+    });
+  }
+  std::int64_t total_bytes = 0;
+  for (const PersistentUse& use : uses) {
     const Buffer& buffer = problem.profile.buffers[Index(use.buffer)];
-    if (IsPinned(buffer, use, rules)) {
+    const bool has_room =
+        !rules.host_bytes || total_bytes + AlignUp(buffer.size_bytes) <= *rules.host_bytes;
+    if (IsPinned(buffer, use, rules) || !has_room) {
       table.pinned.push_back(use.buffer);
       continue;
     }
+    total_bytes += AlignUp(buffer.size_bytes);
     const ShardKind kind{buffer.role, use.is_written,
                          program.ops[static_cast<std::size_t>(use.first_use)].phase};
     auto& [members, size_bytes] = open[kind];

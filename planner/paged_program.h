@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -87,6 +88,10 @@ struct JointRules {
   std::int64_t shard_bytes = std::int64_t{12} << 20;      // A shard is closed once it has so many.
   std::int64_t least_copy_bytes = std::int64_t{4} << 20;  // Of a value; smaller ones never move.
   bool moves_shards = true;  // False: persistent buffers stay on the device.
+  /// All that can move takes at most so much of the host, so that whatever is decided fits;
+  /// nothing: any amount. What moves is then chosen here: moments and averages, which a step needs
+  /// only once, before weights, and these before values.
+  std::optional<std::int64_t> host_bytes{};
 };
 
 /// How persistent buffers move, in all phases alike.
@@ -97,7 +102,8 @@ struct ShardTable {
 
 /// Shards hold buffers of one role, weights in the order of their first uses, moments in the order
 /// of their updates. Pinned are inputs, which the caller writes, workspaces, what nobody uses, and
-/// what a phase that repeats writes. O(arguments + n log n).
+/// what a phase that repeats writes; so are those that the host has no room for. O(arguments + n
+/// log n).
 ShardTable MakeShards(const Problem& problem, const Program& program, const JointRules& rules);
 
 /// One phase of `problem`, its ops as `program` orders them. O(arguments + n log n).

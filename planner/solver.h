@@ -37,8 +37,10 @@ struct Schedule {
 struct Problem {
   const Profile& profile;
   const std::vector<OpEffects>& effects;  // DeriveEffects(profile).
-  std::int64_t budget_bytes = 0;    // For residences and requests, each rounded up to 512. Not the
-                                    // device's overhead.
+  std::int64_t budget_bytes = 0;  // For residences and requests, each rounded up to 512. Not the
+                                  // device's overhead.
+  std::optional<std::int64_t> host_bytes{};  // What a schedule may put on the host, each copy
+                                             // rounded up to 512; nothing: any amount.
   std::int64_t lower_bound_ns = 0;  // Proved already: whoever reaches it may stop. 0: not known.
   bool wants_bound = true;          // Whether a better bound for this budget is of use.
   const Schedule* start = nullptr;  // To begin with, if it is of use; it may take more than the
