@@ -3,10 +3,16 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <thread>
 
 #include "ir/errors.h"
 
 namespace stint {
+namespace {
+
+constexpr std::size_t kMostThreads = 4;
+
+}  // namespace
 
 StateSnapshot::StateSnapshot(const Profile& profile, const Plan& plan, DeviceRuntime& runtime)
     : profile_(profile), plan_(plan), runtime_(runtime), fence_(runtime.MakeFence()) {
@@ -69,7 +75,9 @@ void StateSnapshot::Begin(const std::function<BufferPlace(BufferId)>& place_of) 
                           .target = At(place),
                           .size_bytes = profile_.buffers[Index(place.buffer)].size_bytes});
   }
-  copied_count_ = 0;
+  is_copied_ = std::vector<std::atomic<bool>>(from_pool_.size());
+  next_ = 0;
+  is_pool_copied_ = false;
   copying_ = std::async(std::launch::async, [this] { CopyFromPool(); }).share();
 }
 
@@ -78,15 +86,28 @@ void StateSnapshot::CopyFromPool() {
   struct Finish {
     StateSnapshot& snapshot;
     ~Finish() {
-      snapshot.copied_count_ = snapshot.from_pool_.size();
-      snapshot.copied_count_.notify_all();
+      snapshot.is_pool_copied_ = true;
+      for (std::atomic<bool>& is_copied : snapshot.is_copied_) {
+        is_copied = true;
+        is_copied.notify_all();
+      }
     }
   } const finish{*this};
   fence_->Wait();  // Copies into the pool, and those from the arena, are over.
-  for (const Copy& copy : from_pool_) {
+  // One thread copies less than a link to a device does.
+  const std::size_t helper_count =
+      std::min<std::size_t>(std::thread::hardware_concurrency() / 4, kMostThreads - 1);
+  std::vector<std::jthread> helpers;
+  for (std::size_t i = 0; i < helper_count; ++i) helpers.emplace_back([this] { CopyWhatIsNext(); });
+  CopyWhatIsNext();
+}
+
+void StateSnapshot::CopyWhatIsNext() {
+  for (std::size_t i = next_++; i < from_pool_.size(); i = next_++) {
+    const Copy& copy = from_pool_[i];
     std::memcpy(copy.target, copy.source, static_cast<std::size_t>(copy.size_bytes));
-    ++copied_count_;
-    copied_count_.notify_all();
+    is_copied_[i] = true;
+    is_copied_[i].notify_all();
   }
 }
 
@@ -95,15 +116,11 @@ void StateSnapshot::Wait() const {
 }
 
 void StateSnapshot::AwaitPool(const std::byte* begin, std::int64_t size_bytes) const {
-  if (copied_count_ == from_pool_.size()) return;
+  if (is_pool_copied_) return;
   const std::byte* const end = begin + size_bytes;
-  std::size_t due = 0;
-  for (std::size_t i = from_pool_.size(); i > 0 && due == 0; --i) {
-    const Copy& copy = from_pool_[i - 1];
-    if (copy.source < end && begin < copy.source + copy.size_bytes) due = i;
-  }
-  for (std::size_t count = copied_count_; count < due; count = copied_count_) {
-    copied_count_.wait(count);
+  for (std::size_t i = 0; i < from_pool_.size(); ++i) {
+    const Copy& copy = from_pool_[i];
+    if (copy.source < end && begin < copy.source + copy.size_bytes) is_copied_[i].wait(false);
   }
 }
 

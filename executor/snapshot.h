@@ -73,16 +73,19 @@ class StateSnapshot {
 
   void FindOrder();
   void CopyFromPool();
+  void CopyWhatIsNext();
 
   const Profile& profile_;
   const Plan& plan_;
   DeviceRuntime& runtime_;
   std::byte* data_ = nullptr;
   std::unique_ptr<DeviceFence> fence_{};
-  std::vector<std::size_t> ranks_{};       // By buffer: when an iteration first offloads it.
-  std::vector<Copy> from_pool_{};          // In the order of ranks.
-  std::atomic<std::size_t> copied_count_;  // Of from_pool_.
-  std::shared_future<void> copying_{};     // Of from_pool_, on a thread of its own.
+  std::vector<std::size_t> ranks_{};            // By buffer: when an iteration first offloads it.
+  std::vector<Copy> from_pool_{};               // In the order of ranks.
+  std::vector<std::atomic<bool>> is_copied_{};  // Of from_pool_.
+  std::atomic<std::size_t> next_ = 0;           // The same: nobody has begun with it.
+  std::atomic<bool> is_pool_copied_ = true;     // All of it.
+  std::shared_future<void> copying_{};          // On a thread of its own, and helpers.
 };
 
 }  // namespace stint
