@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "dispatch/counters.h"
 #include "dispatch/random_fill.h"
 #include "ir/errors.h"
 
@@ -20,7 +21,8 @@ constexpr std::size_t kCounterBytes = 256;  // Each counter on a line of its own
 
 std::size_t Slot(Stream stream) { return static_cast<std::size_t>(stream); }
 
-/// The driver's own functions; Stint links with the runtime only.
+/// The driver's own functions; Stint links with the runtime only. Copy streams wait by these:
+/// beside a copy, a kernel would take a place on the card's multiprocessors.
 struct StreamMemoryOps {
   decltype(&cuStreamWriteValue32) write = nullptr;
   decltype(&cuStreamWaitValue32) wait = nullptr;
@@ -67,6 +69,8 @@ class CudaCopyStreams final : public CopyStreams {
     // A kernel is loaded when it first runs, and the driver may wait for all streams then, also for
     // one that waits for what is to come.
     C10_CUDA_CHECK(LaunchDelay(0, compute));
+    C10_CUDA_CHECK(LaunchSignal(DataOf(Stream::kCompute), 0, compute));
+    C10_CUDA_CHECK(LaunchAwait(DataOf(Stream::kCompute), 0, compute));
     C10_CUDA_CHECK(cudaStreamSynchronize(compute));
   }
 
@@ -110,9 +114,18 @@ class CudaCopyStreams final : public CopyStreams {
         cudaMemsetAsync(device_data, byte, static_cast<std::size_t>(size_bytes), StreamOf(stream)));
   }
 
-  void Signal(Stream stream, std::int32_t count) override { Write(stream, stream, count); }
+  void Signal(Stream stream, std::int32_t count) override {
+    if (stream != Stream::kCompute) return Write(stream, stream, count);
+    C10_CUDA_CHECK(
+        LaunchSignal(DataOf(stream), static_cast<std::uint32_t>(count), StreamOf(stream)));
+  }
 
   void Await(Stream stream, Stream other, std::int32_t count) override {
+    if (stream == Stream::kCompute) {
+      C10_CUDA_CHECK(
+          LaunchAwait(DataOf(other), static_cast<std::uint32_t>(count), StreamOf(stream)));
+      return;
+    }
     CheckDriver(ops_.wait(StreamOf(stream), CounterOf(other), static_cast<cuuint32_t>(count),
                           CU_STREAM_WAIT_VALUE_GEQ),
                 "cuStreamWaitValue32");
@@ -145,6 +158,9 @@ class CudaCopyStreams final : public CopyStreams {
  private:
   cudaStream_t StreamOf(Stream stream) const { return streams_[Slot(stream)]; }
   CUdeviceptr CounterOf(Stream stream) const { return counters_ + Slot(stream) * kCounterBytes; }
+  std::uint32_t* DataOf(Stream stream) const {
+    return reinterpret_cast<std::uint32_t*>(CounterOf(stream));
+  }
 
   /// After an error, streams may wait for what will never be given.
   void ReleaseAll() {

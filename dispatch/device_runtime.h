@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "dispatch/copy_streams.h"
 #include "ir/device.h"
@@ -33,6 +34,11 @@ class DeviceFence {
 class DeviceRuntime {
  public:
   virtual ~DeviceRuntime() = default;
+
+  /// TimeEach of a single call.
+  std::int64_t TimeOnce(const std::function<void()>& issue) {
+    return TimeEach(1, [&](std::int64_t) { issue(); }).front();
+  }
 
   virtual DeviceKind kind() const = 0;
   virtual Device Identify() const = 0;  // Name, memory, threads: at once, nothing is measured.
@@ -73,9 +79,11 @@ class DeviceRuntime {
   /// Records what `issue` puts on the compute stream. Null where the device has no graphs (CPU).
   virtual std::unique_ptr<DeviceGraph> CaptureGraph(const std::function<void()>& issue) = 0;
 
-  /// Nanoseconds that what `issue` puts on the compute stream takes there, from an idle stream to
-  /// done.
-  virtual std::int64_t TimeOnce(const std::function<void()>& issue) = 0;
+  /// Nanoseconds that what each of `count` calls of `issue` puts on the compute stream takes there;
+  /// the first one from an idle stream, the others from the end of the one before: they are called
+  /// ahead of the device, which does not pause between them.
+  virtual std::vector<std::int64_t> TimeEach(std::int64_t count,
+                                             const std::function<void(std::int64_t)>& issue) = 0;
 
   /// Chooses deterministic kernels, or the fast ones; cudnn.benchmark is off either way.
   virtual void SetDeterministic(bool is_deterministic) = 0;

@@ -143,11 +143,16 @@ class CpuRuntime final : public DeviceRuntime {
     return nullptr;
   }
 
-  std::int64_t TimeOnce(const std::function<void()>& issue) override {
-    const auto start = std::chrono::steady_clock::now();
-    issue();
-    const auto end = std::chrono::steady_clock::now();
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(end - start).count();
+  std::vector<std::int64_t> TimeEach(std::int64_t count,
+                                     const std::function<void(std::int64_t)>& issue) override {
+    std::vector<std::int64_t> times_ns;
+    for (std::int64_t i = 0; i < count; ++i) {
+      const auto start = std::chrono::steady_clock::now();
+      issue(i);
+      const auto end = std::chrono::steady_clock::now();
+      times_ns.push_back(std::chrono::duration_cast<std::chrono::nanoseconds>(end - start).count());
+    }
+    return times_ns;
   }
 
   void SetDeterministic(bool is_deterministic) override { ChooseKernels(is_deterministic); }

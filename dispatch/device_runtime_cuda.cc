@@ -46,32 +46,35 @@ class CudaGraph final : public DeviceGraph {
   std::size_t node_count_ = 0;
 };
 
-/// Events for TimeOnce.
-class EventPair {
+/// Points of time on a stream.
+class Events {
  public:
-  EventPair() {
-    C10_CUDA_CHECK(cudaEventCreate(&start_));
-    C10_CUDA_CHECK(cudaEventCreate(&end_));
+  explicit Events(std::size_t count) : events_(count) {
+    for (cudaEvent_t& event : events_) C10_CUDA_CHECK(cudaEventCreate(&event));
   }
-  ~EventPair() {
-    C10_CUDA_CHECK_WARN(cudaEventDestroy(start_));
-    C10_CUDA_CHECK_WARN(cudaEventDestroy(end_));
+  ~Events() {
+    for (const cudaEvent_t event : events_) C10_CUDA_CHECK_WARN(cudaEventDestroy(event));
   }
-  EventPair(const EventPair&) = delete;
-  EventPair& operator=(const EventPair&) = delete;
+  Events(const Events&) = delete;
+  Events& operator=(const Events&) = delete;
 
-  void Start(cudaStream_t stream) { C10_CUDA_CHECK(cudaEventRecord(start_, stream)); }
-  std::int64_t End(cudaStream_t stream) {
-    C10_CUDA_CHECK(cudaEventRecord(end_, stream));
-    C10_CUDA_CHECK(cudaEventSynchronize(end_));
-    float milliseconds = 0;
-    C10_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, start_, end_));
-    return std::llround(static_cast<double>(milliseconds) * 1e6);
+  void Record(std::size_t index, cudaStream_t stream) {
+    C10_CUDA_CHECK(cudaEventRecord(events_[index], stream));
+  }
+  /// Nanoseconds from each to the next, once the last one has come.
+  std::vector<std::int64_t> Differences() const {
+    C10_CUDA_CHECK(cudaEventSynchronize(events_.back()));
+    std::vector<std::int64_t> differences_ns;
+    for (std::size_t i = 1; i < events_.size(); ++i) {
+      float milliseconds = 0;
+      C10_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, events_[i - 1], events_[i]));
+      differences_ns.push_back(std::llround(static_cast<double>(milliseconds) * 1e6));
+    }
+    return differences_ns;
   }
 
  private:
-  cudaEvent_t start_ = nullptr;
-  cudaEvent_t end_ = nullptr;
+  std::vector<cudaEvent_t> events_;
 };
 
 class CudaFence final : public DeviceFence {
@@ -208,12 +211,16 @@ class CudaRuntime final : public DeviceRuntime {
     return std::make_unique<CudaGraph>(graph, stream_);
   }
 
-  std::int64_t TimeOnce(const std::function<void()>& issue) override {
+  std::vector<std::int64_t> TimeEach(std::int64_t count,
+                                     const std::function<void(std::int64_t)>& issue) override {
     Synchronize();
-    EventPair events;
-    events.Start(stream_);
-    issue();
-    return events.End(stream_);
+    Events events(static_cast<std::size_t>(count) + 1);
+    events.Record(0, stream_);
+    for (std::int64_t i = 0; i < count; ++i) {
+      issue(i);
+      events.Record(static_cast<std::size_t>(i) + 1, stream_);
+    }
+    return events.Differences();
   }
 
   void SetDeterministic(bool is_deterministic) override { ChooseKernels(is_deterministic); }

@@ -14,6 +14,7 @@
 
 #include "dispatch/allocator_hook.h"
 #include "dispatch/dtypes.h"
+#include "dispatch/scratch_memory.h"
 #include "ir/errors.h"
 #include "ir/units.h"
 

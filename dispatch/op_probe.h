@@ -62,26 +62,6 @@ struct OpBehavior {
   OpTiming timing{};
 };
 
-/// Memory of the device for as long as one op is looked at: what is kept for the next one counts
-/// against the small memory that a capture promises.
-class ScratchMemory {
- public:
-  /// At a multiple of 512; null for 0 bytes.
-  ScratchMemory(DeviceRuntime& runtime, std::int64_t size_bytes)
-      : runtime_(runtime), data_(size_bytes > 0 ? runtime.Allocate(size_bytes) : nullptr) {}
-  ~ScratchMemory() {
-    if (data_ != nullptr) runtime_.Free(data_);
-  }
-  ScratchMemory(const ScratchMemory&) = delete;
-  ScratchMemory& operator=(const ScratchMemory&) = delete;
-
-  std::byte* data() const { return static_cast<std::byte*>(data_); }
-
- private:
-  DeviceRuntime& runtime_;
-  void* data_;
-};
-
 /// Runs ops for their behaviour. Keeps references to `runtime` and `options`, which outlive it.
 class OpProbe {
  public:

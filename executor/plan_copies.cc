@@ -88,11 +88,16 @@ std::vector<std::size_t> PlanCopies::GraphEnds(std::size_t part) const {
   return ends;
 }
 
+void PlanCopies::SetNotesTimes(bool notes_times) {
+  notes_times_ = notes_times;
+  has_times_ = has_times_ || notes_times;
+}
+
 void PlanCopies::Begin(std::size_t part) {
   parts_[part].next_copy = 0;
   if (streams_ == nullptr || !HasCopies(part)) return;
   streams_->Begin();
-  streams_->Mark(Stream::kCompute, parts_[part].begin_mark);
+  Mark(Stream::kCompute, parts_[part].begin_mark);
 }
 
 void PlanCopies::IssueUpTo(std::size_t part, std::size_t instruction) {
@@ -123,7 +128,7 @@ void PlanCopies::Issue(const Part& part, const Copy& copy) {
   const std::size_t mark = part.first_marks[copy.instruction];
   for (const Wait& wait : own.waits) streams_->Await(copy.stream, wait.stream, wait.count);
   DelayAtRandom(copy.stream);
-  streams_->Mark(copy.stream, mark);
+  Mark(copy.stream, mark);
   if (copy.size_bytes > 0) {
     const bool is_offload = copy.stream == Stream::kToHost;
     streams_->Copy(copy.stream, is_offload ? copy.host : copy.arena,
@@ -132,7 +137,7 @@ void PlanCopies::Issue(const Part& part, const Copy& copy) {
       streams_->Fill(copy.stream, copy.arena, *options_.poison, AlignUp(copy.size_bytes));
     }
   }
-  streams_->Mark(copy.stream, mark + 1);
+  Mark(copy.stream, mark + 1);
   if (own.is_awaited) streams_->Signal(copy.stream, own.count);
 }
 
@@ -150,9 +155,9 @@ void PlanCopies::BeforeCompute(std::size_t part, std::size_t instruction) {
   const InstructionWaits& own = parts_[part].waits.instructions[instruction];
   std::size_t mark = parts_[part].first_marks[instruction];
   for (const Wait& wait : own.waits) {
-    streams_->Mark(Stream::kCompute, mark++);
+    Mark(Stream::kCompute, mark++);
     streams_->Await(Stream::kCompute, wait.stream, wait.count);
-    streams_->Mark(Stream::kCompute, mark++);
+    Mark(Stream::kCompute, mark++);
   }
   DelayAtRandom(Stream::kCompute);
 }
@@ -167,9 +172,9 @@ void PlanCopies::End(std::size_t part) {
   if (!HasCopies(part)) return;
   Check(parts_[part].next_copy == parts_[part].copies.size(), "all copies of a part are issued");
   if (streams_ == nullptr) return;
-  streams_->Mark(Stream::kCompute, parts_[part].end_mark);
+  Mark(Stream::kCompute, parts_[part].end_mark);
   streams_->End();
-  streams_->Mark(Stream::kCompute, parts_[part].end_mark + 1);
+  Mark(Stream::kCompute, parts_[part].end_mark + 1);
 }
 
 /// Nothing most of the time, so that the order of the streams varies.
@@ -185,7 +190,7 @@ void PlanCopies::DelayAtRandom(Stream stream) {
 std::vector<Stall> PlanCopies::ReadTimes(const std::vector<Timeline*>& timelines,
                                          std::vector<StreamTime>& streams) const {
   std::vector<Stall> stalls;
-  if (streams_ == nullptr) return stalls;
+  if (streams_ == nullptr || !has_times_) return stalls;
   for (const Stream stream : {Stream::kCompute, Stream::kToHost, Stream::kToDevice}) {
     streams.push_back({.stream = stream});
   }

@@ -61,6 +61,10 @@ class PlanCopies {
   /// Where the graphs of `part` end, in instructions; ascending, the last one is its size.
   std::vector<std::size_t> GraphEnds(std::size_t part) const;
 
+  /// Whether copies and waits are marked from now on, for ReadTimes. Each mark costs some
+  /// microseconds, also in graphs that are captured meanwhile.
+  void SetNotesTimes(bool notes_times);
+
   void Begin(std::size_t part);
   /// Issues the copies before `instruction`; on the CPU, those after it, too.
   void IssueUpTo(std::size_t part, std::size_t instruction);
@@ -71,7 +75,8 @@ class PlanCopies {
   /// Lets copies under way run to their end, also after an error. Only the destructor may follow.
   void Stop() { streams_.reset(); }
 
-  /// What the marks of the newest iteration say, once the device is idle. Copies show in
+  /// What the marks of the newest iteration say that was marked, once the device is idle; nothing
+  /// if none was. Copies show in
   /// `timelines` (of each part), too: when they began, from the start of their part, and how long
   /// they took. Of a repeated part the last repetition counts for all.
   std::vector<Stall> ReadTimes(const std::vector<Timeline*>& timelines,
@@ -104,6 +109,9 @@ class PlanCopies {
   void Issue(const Part& part, const Copy& copy);
   void RunInTurn(const Copy& copy);
   void DelayAtRandom(Stream stream);
+  void Mark(Stream stream, std::size_t mark) {
+    if (notes_times_) streams_->Mark(stream, mark);
+  }
   std::size_t TakeMarks(std::size_t count);
   void ReadPart(std::size_t index, Timeline& timeline, std::vector<StreamTime>& streams,
                 std::vector<Stall>& stalls) const;
@@ -118,6 +126,8 @@ class PlanCopies {
   std::vector<Part> parts_{};
   std::size_t mark_count_ = 0;
   BeforeHostWrite before_host_write_{};
+  bool notes_times_ = false;  // Now.
+  bool has_times_ = false;    // Of any iteration.
   std::unique_ptr<CopyStreams> streams_{};
 };
 

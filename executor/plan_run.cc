@@ -26,6 +26,11 @@ bool IsDiscarded(const Instruction& compute, BufferId id) {
   return std::binary_search(compute.discards.begin(), compute.discards.end(), id);
 }
 
+bool IsCopy(const Instruction& instruction) {
+  return instruction.kind == InstructionKind::kOffload ||
+         instruction.kind == InstructionKind::kFetch;
+}
+
 bool HasHostBuffers(const Profile& profile) {
   return std::ranges::any_of(profile.buffers, &Buffer::is_host);
 }
@@ -203,6 +208,7 @@ void PlanRun::Load(const LoadValue& load) {
 void PlanRun::Iterate(const Pass& pass) {
   std::fill(is_final_.begin(), is_final_.end(), false);
   const auto place_of = [this](BufferId id) { return PlaceOf(id); };
+  copies_.SetNotesTimes(pass.notes_copy_times);
   if (pass.slots != nullptr) pass.slots->Send(pass.iteration, place_of);
   for (std::size_t i = 0; i < parts_.size(); ++i) {
     if (i % kPartsPerPhase == 0) phase_start_ = Clock::now();
@@ -237,7 +243,9 @@ void PlanRun::RunPart(std::size_t index, const Pass& pass) {
 bool PlanRun::MakeGraphs(std::size_t index, const Pass& pass) {
   Part& part = parts_[index];
   if (!part.can_be_graph || !arena_.served().foreign.empty()) return false;
-  if (!part.graphs.empty()) return true;
+  if (!part.graphs.empty() && part.graphs_note_copy_times == pass.notes_copy_times) return true;
+  part.graphs.clear();
+  part.graphs_note_copy_times = pass.notes_copy_times;
   const std::vector<std::int64_t> offsets_before = offsets_;
   Arena::Account account_before = arena_.account();
   part.can_be_graph = Capture(index, pass);
@@ -284,8 +292,7 @@ void PlanRun::Issue(std::size_t index, std::size_t begin, std::size_t end, const
   Part& part = parts_[index];
   for (std::size_t i = begin; i < end; ++i) {
     const Instruction& instruction = (*part.instructions)[i];
-    const bool is_copy = instruction.kind == InstructionKind::kOffload ||
-                         instruction.kind == InstructionKind::kFetch;
+    const bool is_copy = IsCopy(instruction);
     if (!is_capturing_) copies_.IssueUpTo(index, i + 1);
     if (!is_copy) copies_.BeforeCompute(index, i);
     const auto start = Clock::now();
@@ -547,12 +554,17 @@ void PlanRun::GiveFinalResults(const Pass& pass) {
 
 void PlanRun::AddProgress(std::int64_t instruction_count) {
   done_count_ += instruction_count;
-  if (options_.on_progress) options_.on_progress(done_count_, total_count_);
+  if (options_.on_progress) options_.on_progress(std::min(done_count_, total_count_), total_count_);
 }
 
 bool PlanRun::HasGraphs() const {
   return std::any_of(parts_.begin(), parts_.end(),
                      [](const Part& part) { return !part.graphs.empty(); });
+}
+
+bool PlanRun::HasCopies() const {
+  return std::ranges::any_of(
+      parts_, [](const Part& part) { return std::ranges::any_of(*part.instructions, IsCopy); });
 }
 
 Report PlanRun::MakeReport() {

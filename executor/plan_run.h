@@ -28,7 +28,8 @@ struct Pass {
   bool spares_first_repetition = false;  // No graph of that: libraries load what they need in it.
   bool gives_results = false;            // To on_result.
   bool times_instructions = false;
-  IoSlots* slots = nullptr;  // Bring inputs and take outputs; may be null.
+  bool notes_copy_times = false;  // Costs time; graphs are captured anew when this changes.
+  IoSlots* slots = nullptr;       // Bring inputs and take outputs; may be null.
 };
 
 /// Holds the arena while it lives. Order of use: Load, then Iterate as often as needed.
@@ -52,9 +53,10 @@ class PlanRun {
 
   /// Whether any part of the plan is a graph now.
   bool HasGraphs() const;
+  bool HasCopies() const;
 
-  /// What was measured of memory and of the newest iteration's copies; the caller adds the times
-  /// of iterations.
+  /// What was measured of memory, and of copies in the newest pass that noted their times; the
+  /// caller adds the times of iterations.
   Report MakeReport();
 
  private:
@@ -71,6 +73,7 @@ class PlanRun {
     bool can_be_graph = false;  // Draws no random numbers, and copies run beside it.
     Timeline timeline{};
     std::vector<Graph> graphs{};                // One after the other; empty until captured.
+    bool graphs_note_copy_times = false;        //
     std::vector<std::int64_t> offsets_after{};  // Once captured: offsets_ after the part,
     Arena::Account account_after{};             // and the arena's account.
   };

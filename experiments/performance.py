@@ -1,11 +1,13 @@
 """The experiment about the executor: what plans take on the device at some budgets, in time and in
 memory, beside what was predicted, and the table that docs/performance.md shows of it."""
 
+import concurrent.futures
 import gzip
 import json
 import pathlib
 import shutil
 
+import baselines
 import machine
 import planning
 
@@ -144,7 +146,15 @@ def table_of(result):
     if summary["verified_count"]:
         verdict += (f"; results of {summary['verified_count']} compared with the unplanned run, of "
                     f"{summary['different_count']} different")
-    return f"{text}\n\n{verdict}.\n"
+    return f"{text}\n\n{verdict}.\n{baseline_table(result)}"
+
+
+def baseline_table(result):
+    if not result.get("baselines"):
+        return ""
+    lines = [["PyTorch, the same step", "ms", "allocated bytes", "s to the first steps"],
+             ["---"] * 4, *(baselines.cells_of(row) for row in result["baselines"])]
+    return "\n" + "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
 
 
 def say(result):
@@ -164,9 +174,10 @@ def profile_case(stint, case):
     name = f"{case['name']}.json.gz"
     stint.run("profile", *case["workload"], "--device", case["device"], "--output", name)
     with gzip.open(stint.folder / name, "rt") as file:
-        device = json.load(file)["device"]
-    case["overhead_bytes"] = device["overhead_bytes"]
-    case["device_name"] = device["name"]
+        profile = json.load(file)
+    case["overhead_bytes"] = profile["device"]["overhead_bytes"]
+    case["device_name"] = profile["device"]["name"]
+    case["workload_of_profile"] = profile["workload"]
 
 
 def keep_files(stint, case, target):
@@ -176,7 +187,8 @@ def keep_files(stint, case, target):
 
 
 def run_cases(folder, config, expected, target, stint, arguments):
-    """Profiles all cases, then plans all rows beside each other, then runs one after another."""
+    """Profiles all cases, then plans all rows beside each other, then runs one after another. While
+    plans are made, PyTorch has the device."""
     cases = []
     for case in config["quick" if arguments.quick else "full"]:
         if arguments.cases and case["name"] not in arguments.cases:
@@ -190,15 +202,20 @@ def run_cases(folder, config, expected, target, stint, arguments):
 
     def task(case, row, number):
         return lambda cores: plan_row(stint, case, row, number, cores)
-    plans = iter(machine.run_beside([task(case, row, number) for case in cases
-                                     for number, row in enumerate(case["rows"])], arguments.jobs))
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        measured = pool.submit(baselines.measure_beside, cases if arguments.baselines else [])
+        plans = iter(machine.run_beside([task(case, row, number) for case in cases
+                                         for number, row in enumerate(case["rows"])],
+                                        arguments.jobs))
+        measured.result()
     results = []
     for case in cases:
         rows = [measure_row(stint, case, row, number, next(plans))
                 for number, row in enumerate(case["rows"])]
         set_relative_reach(case, rows)
         result = {"case": case["name"], "title": case["title"], "device": case["device_name"],
-                  "rows": rows, "summary": summarise(rows)}
+                  "rows": rows, "baselines": case.get("baseline_rows", []),
+                  "summary": summarise(rows)}
         (target / f"{case['name']}.result.json").write_text(json.dumps(result, indent=1) + "\n")
         keep_files(stint, case, target)
         print(f"{folder.name}/{case['name']}", flush=True)

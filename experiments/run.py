@@ -238,6 +238,8 @@ def main():
     parser.add_argument("--solver", metavar="NAME", help="instead of the one in config.json")
     parser.add_argument("--no-rivals", action="store_true",
                         help="of experiment 02 no other solvers' plans: minutes instead of hours")
+    parser.add_argument("--baselines", action="store_true",
+                        help="in experiment 04 the same steps in PyTorch, too (needs diffusers)")
     parser.add_argument("--jobs", metavar="N", type=int, default=1,
                         help="so many plans of experiments 02 and 04 at once, on two cores each")
     parser.add_argument("--plan-time", metavar="SECONDS", type=float,

@@ -27,6 +27,10 @@ struct Device {
   std::int64_t graph_node_bytes =
       0;  // Device memory that one kernel of an instantiated graph takes.
   std::vector<CopyTime> copy_times{};  // Empty on a CPU.
+  std::int64_t wait_ns = 0;  // What compute takes longer for each copy that it waits for, also
+                             // where that is over long since, and for each op that copies wait for.
+  std::int64_t copy_slowdown_permille = 0;  // What compute takes longer while copies run both ways;
+                                            // half of it while they run one way.
 };
 
 }  // namespace stint

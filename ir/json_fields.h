@@ -341,6 +341,7 @@ void Describe(Io& io, typename Io::template Noun<Context>& context) {
   io.Optional("version", context.version);
   io.Optional("wall_time_ns", context.wall_time_ns);
   io.Optional("peak_memory_bytes", context.peak_memory_bytes);
+  io.Optional("step_permille", context.step_permille, 1000);
 }
 
 /// The text of an artifact, which is described like any other object.

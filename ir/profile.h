@@ -163,6 +163,8 @@ struct Context {
   std::int64_t wall_time_ns = 0;  // How long the verb took.
   std::int64_t peak_memory_bytes = 0;  // Profiling: highest device memory above the context (RAM on
                                        // a CPU). 0 where nobody looked.
+  std::int64_t step_permille = 1000;   // Profiling: what ops take in a row, of what each takes when
+                                       // it is repeated by itself; durations contain it.
 };
 
 struct Profile {

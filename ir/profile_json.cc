@@ -146,6 +146,8 @@ void Describe(Io& io, typename Io::template Noun<Device>& device) {
   io.Field("overhead_bytes", device.overhead_bytes);
   io.Field("graph_node_bytes", device.graph_node_bytes);
   io.Field("copy_times", device.copy_times);
+  io.Optional("wait_ns", device.wait_ns);
+  io.Optional("copy_slowdown_permille", device.copy_slowdown_permille);
 }
 
 template <typename Io>

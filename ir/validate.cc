@@ -80,6 +80,10 @@ class Validator {
     if (device.graph_node_bytes < 0 || device.graph_node_bytes > (std::int64_t{1} << 30)) {
       Fail("is not in [0, 2^30]", "device", "graph_node_bytes");
     }
+    if (!is_amount(device.wait_ns)) Fail("is not in [0, 2^60]", "device", "wait_ns");
+    if (device.copy_slowdown_permille < 0 || device.copy_slowdown_permille > 1000) {
+      Fail("is not in [0, 1000]", "device", "copy_slowdown_permille");
+    }
     std::int64_t previous_bytes = 0;
     for (std::size_t i = 0; i < device.copy_times.size(); ++i) {
       const CopyTime& copy = device.copy_times[i];

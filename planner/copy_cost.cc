@@ -46,4 +46,10 @@ CopyCost CostToDevice(const Device& device, std::int64_t size_bytes) {
   return CostOf(device, &CopyTime::to_device_ns, size_bytes);
 }
 
+CopyCost CostOfCompute(const Device& device, std::int64_t duration_ns) {
+  const auto permille = static_cast<double>(1000 + device.copy_slowdown_permille);
+  return {.alone_ns = duration_ns,
+          .beside_ns = std::llround(static_cast<double>(duration_ns) * (permille / 1000.0))};
+}
+
 }  // namespace stint

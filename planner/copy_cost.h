@@ -1,4 +1,5 @@
-// How long a copy between device and host takes, from what was measured of the device. Shares no
+// How long a copy between device and host takes, and an op beside copies, from what was measured of
+// the device. Shares no
 // arithmetic with the simulator.
 #pragma once
 
@@ -17,5 +18,8 @@ struct CopyCost {
 /// Zero where nothing was measured.
 CopyCost CostToHost(const Device& device, std::int64_t size_bytes);
 CopyCost CostToDevice(const Device& device, std::int64_t size_bytes);
+
+/// Of an op that takes `duration_ns` alone; beside_ns: while copies go both ways.
+CopyCost CostOfCompute(const Device& device, std::int64_t duration_ns);
 
 }  // namespace stint

@@ -50,8 +50,8 @@ class Clock {
  private:
   struct Current {
     std::size_t work = 0;
-    std::int64_t end_ns = 0;  // Of a compute.
-    double left = 1;          // Of a copy: the part still to be done.
+    std::int64_t begin_ns = 0;
+    double left = 1;  // The part still to be done.
   };
 
   void Start(std::size_t lane) {
@@ -65,24 +65,32 @@ class Clock {
         return;
       }
     }
-    current_[lane] = {.work = waiting.front(), .end_ns = now_ns_ + work.cost.alone_ns};
+    current_[lane] = {.work = waiting.front(), .begin_ns = now_ns_};
     waiting.pop_front();
   }
 
-  /// What a copy would take from begin to end as things are.
-  double FullNs(const Current& current) const {
-    const bool are_two = current_[1].has_value() && current_[2].has_value();
-    const CopyCost& cost = works_[current.work].cost;
-    return static_cast<double>(are_two ? cost.beside_ns : cost.alone_ns);
+  /// What the work of `lane` would take from begin to end as things are: beside one copy a compute
+  /// takes half of what it takes longer beside two.
+  double FullNs(std::size_t lane) const {
+    const CopyCost& cost = works_[current_[lane]->work].cost;
+    const bool to_host = current_[1].has_value();
+    const bool to_device = current_[2].has_value();
+    const auto longer_ns = static_cast<double>(cost.beside_ns - cost.alone_ns);
+    double part = to_host && to_device ? 1 : 0;
+    if (lane == 0 && to_host != to_device) {
+      part = 0.5;
+    }
+    return static_cast<double>(cost.alone_ns) + part * longer_ns;
   }
 
   std::int64_t EndNs(std::size_t lane) const {
     const Current& current = *current_[lane];
-    if (lane == 0) {
-      return current.end_ns;
+    const CopyCost& cost = works_[current.work].cost;
+    if (cost.beside_ns == cost.alone_ns) {
+      return current.begin_ns + cost.alone_ns;
     }
     // Up to the next nanosecond; sums of parts are only nearly whole.
-    return now_ns_ + static_cast<std::int64_t>(std::ceil(current.left * FullNs(current) - 1e-6));
+    return now_ns_ + static_cast<std::int64_t>(std::ceil(current.left * FullNs(lane) - 1e-6));
   }
 
   std::int64_t NextEnd() const {
@@ -100,8 +108,8 @@ class Clock {
         continue;
       }
       ends[lane] = EndNs(lane) == next_ns;
-      if (!ends[lane] && lane > 0) {
-        current_[lane]->left -= static_cast<double>(next_ns - now_ns_) / FullNs(*current_[lane]);
+      if (!ends[lane]) {
+        current_[lane]->left -= static_cast<double>(next_ns - now_ns_) / FullNs(lane);
       }
     }
     now_ns_ = next_ns;
@@ -141,6 +149,8 @@ class WaitFinder {
     works_.clear();
     busy_.clear();
     last_compute_.reset();
+    is_last_awaited_ = false;
+    waited_for_ = {};
     std::fill(fetch_of_.begin(), fetch_of_.end(), std::nullopt);
     std::fill(offload_of_.begin(), offload_of_.end(), std::nullopt);
     for (std::size_t i = begin; i < end; ++i) {
@@ -185,8 +195,7 @@ class WaitFinder {
 
   void Compute(const Instruction& instruction) {
     const Op& op = profile_.ops[Index(instruction.op)];
-    Work work{.lane = Lane::kCompute,
-              .cost = {.alone_ns = op.duration_ns, .beside_ns = op.duration_ns}};
+    Work work{.lane = Lane::kCompute, .cost = CostOfCompute(profile_.device, op.duration_ns)};
     for (const Value& value : effects_[Index(instruction.op)].reads) {
       WaitFor(fetch_of_[Index(value.buffer)], work);
     }
@@ -199,11 +208,33 @@ class WaitFinder {
         offsets_[Index(*made)] = offset_bytes;
       }
     }
+    CountWaits(work);
     std::erase_if(busy_, [&](const Busy& busy) {
       return std::find(work.after.begin(), work.after.end(), busy.work) != work.after.end();
     });
     last_compute_ = works_.size();
+    is_last_awaited_ = false;
     works_.push_back(std::move(work));
+  }
+
+  /// Each lane where `compute` waits for a later copy than any compute before costs a wait.
+  void CountWaits(Work& compute) {
+    std::array<std::size_t, kLaneCount> latest = waited_for_;
+    for (const std::size_t copy : compute.after) {
+      std::size_t& count = latest[static_cast<std::size_t>(works_[copy].lane)];
+      count = std::max(count, copy + 1);
+    }
+    for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
+      if (latest[lane] > waited_for_[lane]) {
+        AddWait(compute);
+      }
+    }
+    waited_for_ = latest;
+  }
+
+  void AddWait(Work& compute) const {
+    compute.cost.alone_ns += profile_.device.wait_ns;
+    compute.cost.beside_ns += profile_.device.wait_ns;
   }
 
   std::vector<Placement> Moved(const Instruction& instruction) const {
@@ -222,6 +253,10 @@ class WaitFinder {
               .cost = is_fetch ? CostToDevice(profile_.device, size_bytes)
                                : CostToHost(profile_.device, size_bytes)};
     WaitFor(last_compute_, work);
+    if (last_compute_ && !is_last_awaited_) {
+      AddWait(works_[*last_compute_]);  // It tells the copies that it is over.
+    }
+    is_last_awaited_ = true;
     std::vector<Busy> taken{};
     for (const Placement& member : Moved(instruction)) {
       const std::size_t buffer = Index(member.buffer);
@@ -249,6 +284,9 @@ class WaitFinder {
   std::vector<std::optional<std::size_t>> fetch_of_;    // By buffer: the last one.
   std::vector<std::optional<std::size_t>> offload_of_;  // By buffer: the last one.
   std::optional<std::size_t> last_compute_{};
+  bool is_last_awaited_ = false;                      // By a copy.
+  std::array<std::size_t, kLaneCount> waited_for_{};  // By lane: one past the latest copy that a
+                                                      // compute waited for.
 };
 
 }  // namespace

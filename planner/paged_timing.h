@@ -6,7 +6,8 @@
 //     fetch waits for      the compute before it, the offload of the same value, copies that still
 //                          use its place
 //
-// Copies of one direction follow each other; two of different directions slow each other down. All
+// Copies of one direction follow each other; two of different directions slow each other down, and
+// copies the compute; each wait of compute, and each op that copies wait for, costs a little. All
 // that was issued is over at the end of a part. Shares no arithmetic with the simulator.
 #pragma once
 

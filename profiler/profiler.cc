@@ -7,14 +7,18 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <ctime>
 #include <string>
 
 #include "dispatch/capture.h"
+#include "profiler/step_times.h"
 #include "profiler/timing.h"
 
 namespace stint {
 namespace {
+
+constexpr std::int64_t kStretchBytes = 256 << 20;  // For stretches of ops, where one takes less.
 
 std::string HostName() {
   std::array<char, 256> name{};
@@ -26,6 +30,20 @@ std::int64_t NanosecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() -
                                                               start)
       .count();
+}
+
+/// Durations become those of ops in a row.
+void TakeOver(const StepTimes& step, Profile& profile) {
+  const auto in_row = [&](std::int64_t time_ns) {
+    return std::llround(static_cast<double>(time_ns) * static_cast<double>(step.step_permille) /
+                        1000.0);
+  };
+  for (Op& op : profile.ops) {
+    op.duration_ns = in_row(op.duration_ns);
+    op.spread_ns = in_row(op.spread_ns);
+  }
+  profile.device.wait_ns = step.wait_ns;
+  profile.device.copy_slowdown_permille = step.copy_slowdown_permille;
 }
 
 }  // namespace
@@ -51,6 +69,11 @@ Profile RecordProfile(const Program& program, const Workload& workload, DeviceRu
   Profile profile = CaptureProgram(program, runtime, capture);
   profile.workload = workload;
   profile.device = device;
+  StepTimes step;
+  if (options.with_times) {
+    step = MeasureStepTimes(profile, runtime, std::max(peak_bytes, kStretchBytes), capture.on_run);
+    TakeOver(step, profile);
+  }
   // Kernels are loaded when they first run: now the driver knows what all of them take.
   profile.device.overhead_bytes = runtime.Describe().overhead_bytes;
   profile.is_deterministic = options.is_deterministic;
@@ -58,7 +81,8 @@ Profile RecordProfile(const Program& program, const Workload& workload, DeviceRu
                      .host = HostName(),
                      .version = "stint " STINT_VERSION ", torch " TORCH_VERSION,
                      .wall_time_ns = NanosecondsSince(start),
-                     .peak_memory_bytes = peak_bytes};
+                     .peak_memory_bytes = peak_bytes,
+                     .step_permille = step.step_permille};
   Validate(profile);
   return profile;
 }

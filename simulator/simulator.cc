@@ -149,6 +149,8 @@ class Walk {
     tasks_.clear();
     in_flight_.clear();
     last_compute_.reset();
+    is_compute_awaited_ = false;
+    awaited_.fill(-1);
     std::ranges::fill(fetches_, std::nullopt);
     std::ranges::fill(offloads_, std::nullopt);
 
@@ -271,7 +273,7 @@ class Walk {
       Refuse(fmt::format("has {} request offsets, {} makes {} requests",
                          instruction.request_offsets.size(), op.name, requests.size()));
     }
-    Task task = {.stream = Stream::kCompute, .alone_ns = op.duration_ns};
+    Task task = MakeCompute(profile_.device, op.duration_ns);
     for (const Value& value : effects_[Index(instruction.op)].reads) {
       if (!residences_[Index(value.buffer)]) {
         Refuse(fmt::format("reads {}, which is not resident", Describe(value.buffer)));
@@ -315,6 +317,7 @@ class Walk {
       if (!is_discarded(created) && !residences_[Index(created)]) Occupy(created, Range{});
     }
 
+    AddWaits(task);
     // Later work follows this op, and so the copies it waited for.
     std::erase_if(in_flight_, [&](const CopyInFlight& copy) {
       return std::ranges::find(task.waits_for, copy.task) != task.waits_for.end();
@@ -323,12 +326,39 @@ class Walk {
     op_was_run_[Index(instruction.op)] = true;
     tasks_.push_back(std::move(task));
     last_compute_ = Newest();
+    is_compute_awaited_ = false;
+  }
+
+  /// What waiting costs beside the time that copies take: once for each of the two copy streams
+  /// where no compute before has waited for so late a copy.
+  void AddWaits(Task& compute) {
+    std::array<std::int32_t, kStreamCount> newest = awaited_;
+    for (const std::int32_t copy : compute.waits_for) {
+      std::int32_t& awaited = newest[static_cast<std::size_t>(tasks_[copy].stream)];
+      awaited = std::max(awaited, copy);
+    }
+    for (std::size_t i = 0; i < kStreamCount; ++i) {
+      if (newest[i] > awaited_[i]) Lengthen(compute);
+    }
+    awaited_ = newest;
+  }
+
+  /// Copies begin after the newest compute, which must tell them so, once.
+  void WaitForCompute(Task& copy) {
+    WaitFor(last_compute_, copy);
+    if (last_compute_ && !is_compute_awaited_) Lengthen(tasks_[*last_compute_]);
+    is_compute_awaited_ = true;
+  }
+
+  void Lengthen(Task& compute) const {
+    compute.alone_ns += profile_.device.wait_ns;
+    compute.contended_ns += profile_.device.wait_ns;
   }
 
   void RunOffload(const Instruction& instruction) {
     const std::vector<Placement> moved = Moved(instruction);
     Task task = MakeCopy(profile_.device, Stream::kToHost, MovedBytes(instruction));
-    WaitFor(last_compute_, task);  // Of which the value, at the latest, is.
+    WaitForCompute(task);  // Of which the value, at the latest, is.
     const auto index = static_cast<std::int32_t>(tasks_.size());
     for (const Placement& place : moved) {
       const BufferId buffer = place.buffer;
@@ -343,7 +373,7 @@ class Walk {
 
   void RunFetch(const Instruction& instruction) {
     Task task = MakeCopy(profile_.device, Stream::kToDevice, MovedBytes(instruction));
-    WaitFor(last_compute_, task);  // Which, at the latest, used the place before.
+    WaitForCompute(task);  // Which, at the latest, used the place before.
     const auto index = static_cast<std::int32_t>(tasks_.size());
     for (const Placement& place : Moved(instruction)) {
       const BufferId buffer = place.buffer;
@@ -477,8 +507,11 @@ class Walk {
   bool has_copies_ = false;
 
   PhaseId phase_{};            // At hand.
-  std::vector<Task> tasks_{};  // Of the part at hand, as the next four.
+  std::vector<Task> tasks_{};  // Of the part at hand, as the next six.
   std::optional<std::int32_t> last_compute_{};
+  bool is_compute_awaited_ = false;                   // The last one, by a copy.
+  std::array<std::int32_t, kStreamCount> awaited_{};  // By stream: newest task that a compute
+                                                      // waited for; -1: none.
   std::vector<CopyInFlight> in_flight_{};
   std::vector<std::optional<std::int32_t>> fetches_;   // Newest fetch of each buffer.
   std::vector<std::optional<std::int32_t>> offloads_;  // Newest offload of each buffer.

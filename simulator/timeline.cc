@@ -15,8 +15,7 @@ namespace {
 /// The task a stream is at, and how much of it is left.
 struct Running {
   std::size_t task = 0;
-  double remaining = 1;          // Of a copy: the fraction still to be moved.
-  std::int64_t compute_end = 0;  // Of a compute, which nothing slows down.
+  double remaining = 1;  // The fraction still to be done.
 };
 
 class Streams {
@@ -49,7 +48,7 @@ class Streams {
       const bool is_ready = std::ranges::all_of(
           tasks_[task].waits_for, [&](std::int32_t earlier) { return is_done_.at(earlier); });
       if (!is_ready) continue;
-      running_[s] = {.task = task, .compute_end = now_ns_ + tasks_[task].alone_ns};
+      running_[s] = {.task = task};
       times_[task].begin_ns = now_ns_;
       ++heads_[s];
     }
@@ -59,21 +58,25 @@ class Streams {
     return static_cast<Stream>(stream) == Stream::kCompute;
   }
 
-  bool IsContended() const {
-    return running_[static_cast<std::size_t>(Stream::kToHost)].has_value() &&
-           running_[static_cast<std::size_t>(Stream::kToDevice)].has_value();
+  int CopyCount() const {
+    return static_cast<int>(running_[static_cast<std::size_t>(Stream::kToHost)].has_value()) +
+           static_cast<int>(running_[static_cast<std::size_t>(Stream::kToDevice)].has_value());
   }
 
-  /// How long the whole task would take as things are now.
-  std::int64_t WholeTime(const Running& running) const {
-    const Task& task = tasks_[running.task];
-    return IsContended() ? task.contended_ns : task.alone_ns;
+  /// How long the whole task of `stream` would take as things are now.
+  double WholeTime(std::size_t stream) const {
+    const Task& task = tasks_[running_[stream]->task];
+    const int others = CopyCount() - (IsCompute(stream) ? 0 : 1);
+    const double share = IsCompute(stream) ? others / 2.0 : others;
+    return static_cast<double>(task.alone_ns) +
+           share * static_cast<double>(task.contended_ns - task.alone_ns);
   }
 
   std::int64_t EndOf(std::size_t stream) const {
-    const Running& running = *running_[stream];
-    if (IsCompute(stream)) return running.compute_end;
-    const double left_ns = running.remaining * static_cast<double>(WholeTime(running));
+    const std::size_t index = running_[stream]->task;
+    const Task& task = tasks_[index];
+    if (task.contended_ns == task.alone_ns) return times_[index].begin_ns + task.alone_ns;
+    const double left_ns = running_[stream]->remaining * WholeTime(stream);
     // Rounded up, but not for the noise of subtracting fractions.
     return now_ns_ + static_cast<std::int64_t>(std::ceil(left_ns - 1e-6));
   }
@@ -92,9 +95,7 @@ class Streams {
     for (std::size_t s = 0; s < kStreamCount; ++s) {
       if (!running_[s]) continue;
       ends[s] = EndOf(s) == next_ns;
-      if (ends[s] || IsCompute(s)) continue;
-      const auto whole_ns = static_cast<double>(WholeTime(*running_[s]));
-      running_[s]->remaining -= static_cast<double>(next_ns - now_ns_) / whole_ns;
+      if (!ends[s]) running_[s]->remaining -= static_cast<double>(next_ns - now_ns_) / WholeTime(s);
     }
     now_ns_ = next_ns;
     std::size_t done_count = 0;
@@ -139,6 +140,13 @@ std::int64_t Interpolate(const std::vector<CopyTime>& times, std::int64_t size_b
 }  // namespace
 
 std::vector<TaskTimes> RunTasks(const std::vector<Task>& tasks) { return Streams(tasks).Run(); }
+
+Task MakeCompute(const Device& device, std::int64_t duration_ns) {
+  const double factor = 1 + static_cast<double>(device.copy_slowdown_permille) / 1000.0;
+  return {.stream = Stream::kCompute,
+          .alone_ns = duration_ns,
+          .contended_ns = std::llround(static_cast<double>(duration_ns) * factor)};
+}
 
 Task MakeCopy(const Device& device, Stream stream, std::int64_t size_bytes) {
   Check(stream != Stream::kCompute, "a copy does not run on the compute stream");

@@ -1,6 +1,6 @@
 // When each piece of work begins and ends on three streams: compute, copies to the host, copies to
 // the device. Work of one stream follows its order; work waits for named work of other streams; two
-// copies at once slow each other down. Refuses to know: plans, memory.
+// copies at once slow each other down, and copies the compute. Refuses to know: plans, memory.
 //
 //     compute    |--A--|------B------|....|-C-|
 //     to host          |---offload---|
@@ -18,8 +18,10 @@ namespace stint {
 /// One piece of work on one stream.
 struct Task {
   Stream stream{};
-  std::int64_t alone_ns = 0;      // Takes this long while no copy runs the other way.
-  std::int64_t contended_ns = 0;  // Would take this long beside one; >= alone_ns. For copies.
+  std::int64_t alone_ns = 0;      // Takes this long while no other copy runs.
+  std::int64_t contended_ns = 0;  // Would take this long, a copy beside one the other way, a
+                                  // compute beside both; beside one it takes half of the
+                                  // difference longer. >= alone_ns.
   std::vector<std::int32_t> waits_for{};  // Indices of earlier tasks.
 };
 
@@ -30,6 +32,9 @@ struct TaskTimes {
 
 /// Runs `tasks`, all known from time 0. O(tasks + waits); deterministic.
 std::vector<TaskTimes> RunTasks(const std::vector<Task>& tasks);
+
+/// A compute that takes `duration_ns` alone, on `device`.
+Task MakeCompute(const Device& device, std::int64_t duration_ns);
 
 /// A copy of `size_bytes` by what `device` says of copies: linear between measured sizes, the
 /// smallest one's time below them, the largest one's rate above. Takes no time if nothing was

@@ -12,7 +12,7 @@
 namespace stint {
 
 /// The CPU, with a count of what is allocated, and a fault on request.
-class CountingRuntime final : public DeviceRuntime {
+class CountingRuntime : public DeviceRuntime {
  public:
   DeviceKind kind() const override { return kind_override; }
   Device Describe() const override { return cpu_->Describe(); }
@@ -61,8 +61,9 @@ class CountingRuntime final : public DeviceRuntime {
   std::unique_ptr<DeviceGraph> CaptureGraph(const std::function<void()>& issue) override {
     return cpu_->CaptureGraph(issue);
   }
-  std::int64_t TimeOnce(const std::function<void()>& issue) override {
-    return cpu_->TimeOnce(issue);
+  std::vector<std::int64_t> TimeEach(std::int64_t count,
+                                     const std::function<void(std::int64_t)>& issue) override {
+    return cpu_->TimeEach(count, issue);
   }
   void SetDeterministic(bool is_deterministic) override {
     cpu_->SetDeterministic(is_deterministic);

@@ -12,6 +12,7 @@
 #include "dispatch/device_runtime.h"
 #include "executor/verify.h"
 #include "ir/errors.h"
+#include "profiler/profiler.h"
 #include "simulator/simulator.h"
 #include "tests/executor/small_training.h"
 #include "tests/support/paged_plan.h"
@@ -117,6 +118,15 @@ TEST_F(CudaTest, DescribesTheCard) {
     EXPECT_GT(time.to_host_ns, 0);
     EXPECT_GE(time.both_ns * 11 / 10, std::max(time.to_host_ns, time.to_device_ns));
   }
+}
+
+TEST_F(CudaTest, AProfileKnowsWhatAStepTakesBeyondItsOps) {
+  const Profile profile = RecordProfile(SmallTraining(), {}, *runtime_, {});
+
+  EXPECT_GT(profile.context.step_permille, 500);
+  EXPECT_LT(profile.context.step_permille, 2000);
+  EXPECT_GT(profile.device.wait_ns, 0);
+  EXPECT_LT(profile.device.wait_ns, 50'000);
 }
 
 TEST_F(CudaTest, APlannedGraphEqualsTheUnplannedRunBitForBit) {

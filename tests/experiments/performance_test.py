@@ -57,6 +57,16 @@ class BudgetTest(unittest.TestCase):
                          ["--activation-budget", "70%"])
 
 
+class BaselineTest(unittest.TestCase):
+    def test_what_pytorch_took_or_why_not_stands_below_the_rows(self):
+        rows = [{"label": "eager", "median_ms": 60.04, "spread_ms": 0.1, "allocated_bytes": 2**30,
+                 "first_step_s": 3.4}, {"label": "compiled", "failure": "out of memory"}]
+        table = performance.baseline_table({"baselines": rows})
+        self.assertIn("| eager | 60.0 ± 0.1 | 1073741824 | 3 |", table)
+        self.assertIn("| compiled | failed: out of memory |  |  |", table)
+        self.assertEqual(performance.baseline_table({"baselines": []}), "")
+
+
 class TableTest(unittest.TestCase):
     def test_has_as_many_cells_as_heads(self):
         rows = [row(), row(budget="none", reach_ms=None), not_run()]

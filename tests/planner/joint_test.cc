@@ -285,6 +285,10 @@ Profile Enlarged(std::uint32_t seed) {
     }
   }
   profile.phases = {{.name = "step", .end = OpId{static_cast<std::int32_t>(profile.ops.size())}}};
+  if (seed % 2 == 1) {  // As on a card, where waits and copies cost the compute time.
+    profile.device.wait_ns = kMs / 100;
+    profile.device.copy_slowdown_permille = 37;
+  }
   return WithLink(profile);
 }
 

@@ -11,12 +11,20 @@
 #include <utility>
 #include <vector>
 
+#include "profiler/step_times.h"
 #include "profiler/timing.h"
+#include "tests/executor/counting_runtime.h"
 
 namespace stint {
 namespace {
 
 using testing::HasSubstr;
+
+class FakeGraph final : public DeviceGraph {
+ public:
+  void Launch() override {}
+  std::int64_t NodeCount() const override { return 1; }
+};
 
 /// Reads its clock from a list and has a graph if asked to.
 class FakeRuntime final : public DeviceRuntime {
@@ -49,20 +57,18 @@ class FakeRuntime final : public DeviceRuntime {
     return std::make_unique<FakeGraph>();
   }
 
-  std::int64_t TimeOnce(const std::function<void()>& issue) override {
-    issue();
-    const std::int64_t time_ns = times_ns_.front();
-    if (times_ns_.size() > 1) times_ns_.pop_front();
-    return time_ns;
+  std::vector<std::int64_t> TimeEach(std::int64_t count,
+                                     const std::function<void(std::int64_t)>& issue) override {
+    std::vector<std::int64_t> taken_ns;
+    for (std::int64_t i = 0; i < count; ++i) {
+      issue(i);
+      taken_ns.push_back(times_ns_.front());
+      if (times_ns_.size() > 1) times_ns_.pop_front();
+    }
+    return taken_ns;
   }
 
  private:
-  class FakeGraph final : public DeviceGraph {
-   public:
-    void Launch() override {}
-    std::int64_t NodeCount() const override { return 1; }
-  };
-
   std::deque<std::int64_t> times_ns_;  // The last one stays.
   bool has_graphs_;
 };
@@ -111,6 +117,78 @@ Program TwoProducts() {
       host.Mark(at::mm(y, x).sum(), "sum", BufferRole::kOutput);
     });
   };
+}
+
+/// The CPU, as if it had graphs: capturing runs them, launching does not.
+class GraphsOnCpu final : public CountingRuntime {
+ public:
+  explicit GraphsOnCpu(std::deque<std::int64_t> times_ns) : times_ns_(std::move(times_ns)) {}
+
+  std::unique_ptr<DeviceGraph> CaptureGraph(const std::function<void()>& issue) override {
+    issue();
+    return std::make_unique<FakeGraph>();
+  }
+
+  /// All launches but the first one take as long.
+  std::vector<std::int64_t> TimeEach(std::int64_t count,
+                                     const std::function<void(std::int64_t)>& issue) override {
+    for (std::int64_t i = 0; i < count; ++i) issue(i);
+    std::vector<std::int64_t> taken_ns(static_cast<std::size_t>(count), times_ns_.at(0));
+    taken_ns.front() = 1'000'000'000;
+    times_ns_.pop_front();
+    return taken_ns;
+  }
+
+ private:
+  std::deque<std::int64_t> times_ns_;
+};
+
+TEST(StepTimesTest, OpsInARowTakeLongerThanByThemselvesAndSoDoWaitsAndCopies) {
+  Profile profile =
+      RecordProfile(TwoProducts(), {}, *MakeDeviceRuntime("cpu"), {.with_times = false});
+  for (Op& op : profile.ops) op.duration_ns = 1'000;
+  // One stretch, repeated 16 times for being short: 48,000 ns by its ops.
+  constexpr std::int64_t kInRowNs = 52'800;
+  constexpr std::int64_t kWithWaitsNs = kInRowNs + 16 * 3 * 2 * 50;
+  constexpr std::int64_t kBesideCopiesNs = 53'856;
+  GraphsOnCpu runtime({kInRowNs, kWithWaitsNs, kBesideCopiesNs});
+  int run_count = 0;
+
+  const StepTimes times = MeasureStepTimes(profile, runtime, 1 << 20, [&] {
+    ++run_count;
+    EXPECT_EQ(runtime.allocation_count, 1);
+  });
+
+  EXPECT_EQ(times.step_permille, 1100);
+  EXPECT_EQ(times.wait_ns, 50);
+  EXPECT_EQ(times.copy_slowdown_permille, 20);
+  EXPECT_EQ(run_count, 1);
+  EXPECT_EQ(runtime.allocation_count, 0);
+}
+
+TEST(StepTimesTest, LittleMemoryMakesShortStretches) {
+  Profile profile =
+      RecordProfile(TwoProducts(), {}, *MakeDeviceRuntime("cpu"), {.with_times = false});
+  for (Op& op : profile.ops) op.duration_ns = 1'000;
+  // There is room for three matrices, but not for the sum, too: a stretch is the two products.
+  GraphsOnCpu runtime({32'000, 32'000, 32'000});
+  int run_count = 0;
+
+  const StepTimes times = MeasureStepTimes(profile, runtime, 200 << 10, [&] { ++run_count; });
+
+  EXPECT_EQ(times.step_permille, 1000);
+  EXPECT_EQ(run_count, 1);
+}
+
+TEST(StepTimesTest, NothingIsRunWithoutGraphs) {
+  const std::unique_ptr<DeviceRuntime> runtime = MakeDeviceRuntime("cpu");
+  const Profile profile = RecordProfile(TwoProducts(), {}, *runtime, {});
+
+  const StepTimes times =
+      MeasureStepTimes(profile, *runtime, 1 << 20, [] { FAIL() << "took scratch memory"; });
+
+  EXPECT_EQ(times.step_permille, 1000);
+  EXPECT_EQ(profile.context.step_permille, 1000);
 }
 
 TEST(ProfilerTest, AProfileHasTimesAndSaysWhereItWasRecorded) {

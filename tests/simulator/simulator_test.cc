@@ -234,6 +234,20 @@ TEST(SimulateTest, ComputeWaitsForAnOffloadWhosePlaceItTakes) {
   EXPECT_EQ(report.stalls[0].duration_ns, 15);
 }
 
+TEST(SimulateTest, WaitingCostsTimeAlsoWhereTheCopyIsOver) {
+  // A tells the offload that it is over: 10 + 2. The offload takes 12..27. B takes no place of w,
+  // but C's output does, at 32, when the offload is over long since: 40 + 2.
+  Profile profile = ChainWithCopies();
+  profile.device.wait_ns = 2;
+  const Plan plan = PlanOf({Compute(0, {1}), Move(InstructionKind::kOffload, 0),
+                            Compute(1, {3, 7, 3}), Free(1), Compute(2, {0}), Free(2)});
+
+  const Report report = Simulate(profile, plan);
+
+  EXPECT_THAT(report.phases[0].body.duration_ns, ElementsAre(12, 15, 20, 0, 42, 0));
+  EXPECT_EQ(report.duration_ns, 74);
+}
+
 TEST(SimulateTest, ComputeWaitsForTheFetchOfWhatItReads) {
   // The fetch runs 10..25 after the offload 0..15 of the same value: 15..30; A waits.
   const Plan plan =

@@ -19,7 +19,10 @@ namespace {
 using ::testing::ElementsAre;
 
 Task Compute(std::int64_t ns, std::vector<std::int32_t> waits_for = {}) {
-  return {.stream = Stream::kCompute, .alone_ns = ns, .waits_for = std::move(waits_for)};
+  return {.stream = Stream::kCompute,
+          .alone_ns = ns,
+          .contended_ns = ns,
+          .waits_for = std::move(waits_for)};
 }
 
 Task Copy(Stream stream, std::int64_t alone_ns, std::int64_t contended_ns,
@@ -64,6 +67,16 @@ TEST(RunTasksTest, ACopyAlreadyUnderWayIsSlowedByALaterOne) {
   // Both start at 0 and need 10 beside each other: neither is ever alone.
   EXPECT_THAT(RunTasks({Copy(Stream::kToHost, 6, 10), Copy(Stream::kToDevice, 7, 10)}),
               ElementsAre(TaskTimes{0, 10}, TaskTimes{0, 10}));
+}
+
+TEST(RunTasksTest, CopiesSlowTheComputeBesideThem) {
+  // The op takes 100 alone, 120 beside two copies and 110 beside one. By 40 both copies are over:
+  // beside two it did 24/120, from 24 to 40 beside one 16/110; the rest takes 100 * 0.6545 = 65.5.
+  const Device device{.copy_slowdown_permille = 200};
+  const std::vector<TaskTimes> times = RunTasks(
+      {MakeCompute(device, 100), Copy(Stream::kToHost, 24, 24), Copy(Stream::kToDevice, 40, 40)});
+
+  EXPECT_THAT(times, ElementsAre(TaskTimes{0, 106}, TaskTimes{0, 24}, TaskTimes{0, 40}));
 }
 
 class MakeCopyTest : public ::testing::Test {
