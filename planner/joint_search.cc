@@ -15,6 +15,8 @@ constexpr double kRecomputeWeight = 0.02;
 // A plan that is worse by this share is accepted with probability 1/e at full heat.
 constexpr double kHottest = 0.003;
 constexpr std::int64_t kMovesBeforeReturn = 300;
+// Of the memory: headroom changes by half as much, up or down.
+constexpr double kHeadroomShare = 0.04;
 constexpr double kFarFromBest = 1.01;
 // Values below this are not worth a decision of their own.
 constexpr std::int32_t kCandidateUnits = (256 << 10) / 512;
@@ -104,7 +106,7 @@ void JointSearch::Run(std::int64_t count, double heat) {
 std::size_t JointSearch::SomeCount() { return 1 + (random_.Below(3) == 0 ? random_.Below(6) : 0); }
 
 void JointSearch::Move(JointState& state) {
-  const std::size_t kind = random_.Below(12);
+  const std::size_t kind = random_.Below(14);
   if (kind < 4) {
     KeepBeforeStall(state);
   } else if (kind < 6) {
@@ -115,8 +117,10 @@ void JointSearch::Move(JointState& state) {
     TakePattern(state);
   } else if (kind < 11) {
     SwapGaps(state);
-  } else {
+  } else if (kind < 12) {
     ForgetGaps(state);
+  } else {
+    ShiftHeadroom(state);
   }
 }
 
@@ -208,6 +212,18 @@ void JointSearch::SwapGaps(JointState& state) {
   if (a.is_evicted != b.is_evicted) {
     std::swap(state.choice.evicts[At(a.item)][ClassOf(a)],
               state.choice.evicts[At(b.item)][ClassOf(b)]);
+  }
+}
+
+/// More or less headroom in a few stretches; what was evicted for the old one may come back.
+void JointSearch::ShiftHeadroom(JointState& state) {
+  const std::size_t first = random_.Below(kStretchCount);
+  const std::size_t end = std::min(kStretchCount, first + 1 + random_.Below(8));
+  const auto change = static_cast<std::int32_t>((random_.Unit() - 0.5) * kHeadroomShare *
+                                                static_cast<double>(chooser_.limit_units()));
+  for (std::size_t i = first; i < end; ++i) {
+    std::int32_t& headroom_units = state.choice.headroom_units[i];
+    headroom_units = std::max(0, headroom_units + change);
   }
 }
 

@@ -57,6 +57,7 @@ class JointSearch {
   void TakePattern(JointState& state);
   void SwapGaps(JointState& state);
   void ForgetGaps(JointState& state);
+  void ShiftHeadroom(JointState& state);
   std::size_t SomeCount();
 
   const PagedProgram& program_;
