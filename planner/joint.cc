@@ -34,10 +34,10 @@ constexpr std::int64_t kSliceMoveCount = 32;
 constexpr std::int64_t kMoveLimit = 100'000;
 constexpr int kMeetingCount = 48;
 constexpr int kFirstExchange = 16;
-// The chains take this part of the limits; the rest is for addresses. After the first part of it
-// they go on with so much less memory as addresses then take too much.
+// The chains take this part of the limits; the rest is for addresses. After so much of it they go
+// on with so much less room for early fetches as addresses then take too much.
 constexpr double kSearchPart = 0.85;
-constexpr double kBeforeAddresses = 0.5;
+constexpr double kLooksAtAddresses[] = {0.5, 0.65, 0.8, 0.9};
 // Of the limits: for a plan without copies, where there is one.
 constexpr double kWithoutCopiesPart = 0.2;
 // Of the time: for the bound.
@@ -50,7 +50,7 @@ constexpr std::int64_t kMostShardBytes = std::int64_t{24} << 20;
 constexpr int kRoundLimit = 12;
 constexpr std::int64_t kMendingMoveCount = 200;
 // Chains that go on with less memory draw other numbers.
-constexpr std::uint64_t kSecondSeed = std::uint64_t{1} << 32;
+constexpr std::uint64_t kNextSeed = std::uint64_t{1} << 32;
 
 /// What no plan can do with less: an op needs what it reads and its requests at once.
 struct Floor {
@@ -154,10 +154,9 @@ class PhaseSearch {
     }
   }
 
-  void Start(std::int32_t limit_units) {
+  void Start(const UnitLimits& limits) {
     for (std::size_t i = 0; i < kChainCount; ++i) {
-      chains_.push_back(
-          std::make_unique<JointSearch>(program_, limit_units, patterns_, ChainSeed(i)));
+      chains_.push_back(std::make_unique<JointSearch>(program_, limits, patterns_, ChainSeed(i)));
       for (const std::vector<std::uint8_t>& drops : patterns_) {
         JointChoice choice(program_.items.size());
         choice.drops = drops;
@@ -195,20 +194,20 @@ class PhaseSearch {
   }
 
   /// Lets all chains go on from the best plan with less memory.
-  void GoOnWithin(std::int32_t limit_units) {
+  void GoOnWithin(const UnitLimits& limits) {
     base_step_count_ = step_count();
     const JointChoice choice = state_.choice;
     for (std::size_t i = 0; i < chains_.size(); ++i) {
-      const std::uint64_t seed = ChainSeed(i) + kSecondSeed;
-      chains_[i] = std::make_unique<JointSearch>(program_, limit_units, patterns_, seed);
+      const std::uint64_t seed = ChainSeed(i) + kNextSeed * ++seed_count_;
+      chains_[i] = std::make_unique<JointSearch>(program_, limits, patterns_, seed);
       chains_[i]->Start(choice);
     }
     state_ = Fastest().best();
   }
 
   /// Makes the best plan anew for less memory.
-  void Mend(std::int32_t limit_units, std::int64_t move_count) {
-    JointSearch mending(program_, limit_units, patterns_, static_cast<std::uint64_t>(seed_));
+  void Mend(const UnitLimits& limits, std::int64_t move_count) {
+    JointSearch mending(program_, limits, patterns_, static_cast<std::uint64_t>(seed_));
     mending.Start(state_.choice);
     mending.Run(move_count, 0);
     state_ = mending.best();
@@ -252,6 +251,7 @@ class PhaseSearch {
   std::vector<std::unique_ptr<JointSearch>> chains_{};
   JointState state_{};                // The best so far.
   std::int64_t base_step_count_ = 0;  // Of chains that are gone.
+  std::uint64_t seed_count_ = 0;      // Of chains that went on.
 };
 
 class Joint {
@@ -278,6 +278,7 @@ class Joint {
       result_.status = SolveStatus::kInfeasible;
       return std::move(result_);
     }
+    unit_limits_ = {.all = LimitUnits(), .early = LimitUnits()};
     TryWithoutCopies();
     Prove();
     Start();
@@ -288,16 +289,22 @@ class Joint {
         Start();
       }
     }
-    limit_units_ = LimitUnits();
-    const double begin = std::min(limits_.UsedPart(result_.step_count), kBeforeAddresses / 2);
-    Search(begin, kBeforeAddresses);
-    if (HasPlan()) {
-      TakeOff(Place().arena);
-      for (const std::unique_ptr<PhaseSearch>& search : searches_) {
-        search->GoOnWithin(limit_units_);
+    double begin = std::min(limits_.UsedPart(result_.step_count), kLooksAtAddresses[0] / 2);
+    for (const double end : kLooksAtAddresses) {
+      Search(begin, end);
+      begin = end;
+      if (HasPlan()) {
+        Placed placed = Place();
+        LeaveGaps(placed.arena);
+        if (Fits(placed)) {
+          Offer(std::move(placed));
+        }
+        for (const std::unique_ptr<PhaseSearch>& search : searches_) {
+          search->GoOnWithin(unit_limits_);
+        }
       }
-      Search(kBeforeAddresses, 1);
     }
+    Search(begin, 1);
     Finish();
     UseBound();
     return std::move(result_);
@@ -389,7 +396,7 @@ class Joint {
   void Start() {
     for (const PagedProgram& program : programs_) {
       searches_.push_back(std::make_unique<PhaseSearch>(program, start_, options_.seed));
-      searches_.back()->Start(LimitUnits());
+      searches_.back()->Start(unit_limits_);
     }
   }
 
@@ -433,25 +440,42 @@ class Joint {
                        [](const auto& search) { return search->state().has_plan; });
   }
 
-  void TakeOff(const PagedArena& arena) {
+  std::int32_t ExcessUnits(const PagedArena& arena) const {
     const std::int64_t excess_bytes = arena.arena_bytes - problem_.budget_bytes;
-    if (excess_bytes > 0) {
-      limit_units_ -= static_cast<std::int32_t>((excess_bytes + kUnitBytes - 1) / kUnitBytes);
-    }
+    return static_cast<std::int32_t>((excess_bytes + kUnitBytes - 1) / kUnitBytes);
+  }
+
+  /// Fetches that come early may do so a little later; what must be there cannot be less.
+  void LeaveGaps(const PagedArena& arena) {
+    unit_limits_.early = std::min(unit_limits_.all, unit_limits_.early - ExcessUnits(arena));
+  }
+
+  bool Fits(const Placed& placed) const {
+    return placed.arena.arena_bytes <= problem_.budget_bytes;
+  }
+
+  void TakeOff(const PagedArena& arena) {
+    const std::int32_t excess_units = std::max(0, ExcessUnits(arena));
+    unit_limits_.all -= excess_units;
+    unit_limits_.early -= excess_units;
   }
 
   /// Gives addresses; what the arena takes too much comes off the plan's memory.
   void Finish() {
     for (int round = 0; round < kRoundLimit && HasPlan(); ++round) {
       Placed placed = Place();
-      if (placed.arena.arena_bytes <= problem_.budget_bytes) {
+      if (Fits(placed)) {
         Offer(std::move(placed));
         return;
       }
-      TakeOff(placed.arena);
+      if (round < kRoundLimit / 3) {
+        LeaveGaps(placed.arena);
+      } else {
+        TakeOff(placed.arena);
+      }
       for (const std::unique_ptr<PhaseSearch>& search : searches_) {
         // Late, a worse plan soon is better than a good one later.
-        search->Mend(limit_units_, round < kRoundLimit / 2 ? kMendingMoveCount : 0);
+        search->Mend(unit_limits_, round < kRoundLimit / 2 ? kMendingMoveCount : 0);
       }
     }
   }
@@ -528,7 +552,7 @@ class Joint {
   std::vector<PagedProgram> programs_{};                  // By phase.
   std::vector<std::unique_ptr<PhaseSearch>> searches_{};  // By phase.
   JointBound bound_{};                                    // Empty if none is known.
-  std::int32_t limit_units_ = 0;                          // For the bytes live at once.
+  UnitLimits unit_limits_{};                              // For the bytes live at once.
   SolveResult result_{};
 };
 

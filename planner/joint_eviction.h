@@ -36,7 +36,6 @@ class GapChooser {
 
   /// Units needed during each run of the sequence chosen last, between its copies.
   const std::vector<std::int32_t>& units() const { return units_; }
-  std::int32_t limit_units() const { return limit_units_; }
 
  private:
   void CountUnits(const JointSequence& sequence);

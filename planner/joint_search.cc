@@ -27,12 +27,13 @@ std::size_t ClassOf(const SequenceGap& gap) { return static_cast<std::size_t>(ga
 
 }  // namespace
 
-JointSearch::JointSearch(const PagedProgram& program, std::int32_t limit_units,
+JointSearch::JointSearch(const PagedProgram& program, const UnitLimits& limits,
                          const std::vector<std::vector<std::uint8_t>>& patterns, std::uint64_t seed)
     : program_(program),
       patterns_(patterns),
+      limits_(limits),
       builder_(program),
-      chooser_(program, limit_units),
+      chooser_(program, limits.all),
       random_(seed) {
   for (std::size_t i = 0; i < program.items.size(); ++i) {
     if (CrossesTurn(program, program.items[i]) && program.items[i].units >= kCandidateUnits) {
@@ -58,7 +59,7 @@ void JointSearch::Evaluate(const GapRules& rules, JointState& state) {
     return;
   }
   state.units = chooser_.units();
-  TimeSequence(program_, chooser_.limit_units(), state.sequence, state.units, state.times);
+  TimeSequence(program_, limits_, state.sequence, state.units, state.times);
   state.has_plan = true;
   state.score_ns = static_cast<double>(state.times.duration_ns) +
                    kToDeviceWeight * static_cast<double>(state.times.to_device_ns) +
@@ -220,7 +221,7 @@ void JointSearch::ShiftHeadroom(JointState& state) {
   const std::size_t first = random_.Below(kStretchCount);
   const std::size_t end = std::min(kStretchCount, first + 1 + random_.Below(8));
   const auto change = static_cast<std::int32_t>((random_.Unit() - 0.5) * kHeadroomShare *
-                                                static_cast<double>(chooser_.limit_units()));
+                                                static_cast<double>(limits_.all));
   for (std::size_t i = first; i < end; ++i) {
     std::int32_t& headroom_units = state.choice.headroom_units[i];
     headroom_units = std::max(0, headroom_units + change);

@@ -33,7 +33,7 @@ std::vector<std::vector<std::uint8_t>> StartingDrops(const PagedProgram& program
 class JointSearch {
  public:
   /// Keeps references to both; `patterns` are drops by item that moves may take over.
-  JointSearch(const PagedProgram& program, std::int32_t limit_units,
+  JointSearch(const PagedProgram& program, const UnitLimits& limits,
               const std::vector<std::vector<std::uint8_t>>& patterns, std::uint64_t seed);
 
   /// Evaluates a choice to begin with; goes on from it if it is better than what is there.
@@ -63,6 +63,7 @@ class JointSearch {
   const PagedProgram& program_;
   const std::vector<std::vector<std::uint8_t>>& patterns_;
   std::vector<std::size_t> candidates_{};  // Items worth dropping, by creator.
+  const UnitLimits limits_;
   SequenceBuilder builder_;
   GapChooser chooser_;
   SmallRandom random_;
