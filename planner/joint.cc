@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -14,6 +13,7 @@
 #include "planner/early_updates.h"
 #include "planner/joint_bound.h"
 #include "planner/joint_emit.h"
+#include "planner/joint_limits.h"
 #include "planner/joint_search.h"
 #include "planner/paged_arena.h"
 #include "planner/paged_program.h"
@@ -23,20 +23,15 @@
 namespace stint {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr std::int64_t kUnitBytes = 512;
 // Chains of moves, each on a thread, whatever the machine has: results must not depend on it.
 constexpr std::size_t kChainCount = 2;
 // Moves of each chain between two looks at the limits.
 constexpr std::int64_t kSliceMoveCount = 32;
-// Moves of a chain after which it has done what it can.
-constexpr std::int64_t kMoveLimit = 100'000;
 constexpr int kMeetingCount = 48;
 constexpr int kFirstExchange = 16;
-// The chains take this part of the limits; the rest is for addresses. After so much of it they go
-// on with so much less room for early fetches as addresses then take too much.
-constexpr double kSearchPart = 0.85;
+// After so much of what the chains may use they go on with so much less room for early fetches as
+// addresses then take too much.
 constexpr double kLooksAtAddresses[] = {0.5, 0.65, 0.8, 0.9};
 // Of the limits: for a plan without copies, where there is one.
 constexpr double kWithoutCopiesPart = 0.2;
@@ -49,6 +44,9 @@ constexpr std::int64_t kMostShardBytes = std::int64_t{24} << 20;
 // Times that a plan whose arena came out too high is made again for less.
 constexpr int kRoundLimit = 12;
 constexpr std::int64_t kMendingMoveCount = 200;
+// Of a plan that fits: packings, of which the fastest counts, and orders between their first ones.
+constexpr std::size_t kPlaceVariants = 6;
+constexpr std::size_t kVariantStride = 4;
 // Chains that go on with less memory draw other numbers.
 constexpr std::uint64_t kNextSeed = std::uint64_t{1} << 32;
 
@@ -103,45 +101,6 @@ struct Placed {
   std::int64_t duration_ns = 0;
 };
 
-/// A part of a Solve's limits.
-struct Stretch {
-  double begin = 0;  // In [0, 1].
-  double end = 1;
-};
-
-/// How much of a Solve's limits is used.
-class Limits {
- public:
-  explicit Limits(const SolveOptions& options) : options_(options), begin_(Clock::now()) {}
-
-  /// How much of all that the chains may use is used; 1 and more: all of it.
-  double UsedPart(std::int64_t step_count) const { return UsedPart({}, step_count, 0); }
-
-  /// The same of `stretch`.
-  double UsedPart(const Stretch& stretch, std::int64_t step_count, std::int64_t move_count) const {
-    if (options_.stop != nullptr && options_.stop->load()) {
-      return 1;
-    }
-    const auto within = [&](double part) {
-      return (part - stretch.begin) / (stretch.end - stretch.begin);
-    };
-    const double elapsed_s = std::chrono::duration<double>(Clock::now() - begin_).count();
-    const double time_part = within(elapsed_s / (kSearchPart * options_.time_limit_s));
-    const double move_part = static_cast<double>(move_count) / static_cast<double>(kMoveLimit);
-    if (options_.work_limit == 0) {
-      return std::max(time_part, move_part);
-    }
-    // With a work limit the clock may end the search but not steer it.
-    const double work_part =
-        within(static_cast<double>(step_count) / static_cast<double>(options_.work_limit));
-    return time_part >= 1 ? 1 : std::max(work_part, move_part);
-  }
-
- private:
-  const SolveOptions& options_;
-  const Clock::time_point begin_;
-};
-
 /// The search for the plan of one phase.
 class PhaseSearch {
  public:
@@ -162,6 +121,7 @@ class PhaseSearch {
         choice.drops = drops;
         chains_.back()->Start(choice);
       }
+      chains_.back()->SweepPatterns();
     }
     state_ = Fastest().best();
   }
@@ -293,11 +253,11 @@ class Joint {
     for (const double end : kLooksAtAddresses) {
       Search(begin, end);
       begin = end;
-      if (HasPlan()) {
+      if (HasPlan() && limits_.UsedPart(result_.step_count) < 1) {
         Placed placed = Place();
         LeaveGaps(placed.arena);
         if (Fits(placed)) {
-          Offer(std::move(placed));
+          OfferFastest(std::move(placed));
         }
         for (const std::unique_ptr<PhaseSearch>& search : searches_) {
           search->GoOnWithin(unit_limits_);
@@ -423,14 +383,14 @@ class Joint {
     }
   }
 
-  Placed Place() const {
+  Placed Place(std::size_t variant = 0) const {
     std::vector<JointPhase> phases{};
     phases.reserve(searches_.size());
     for (const std::unique_ptr<PhaseSearch>& search : searches_) {
       phases.push_back(search->Phase());
     }
     Placed placed{.schedule = EmitJoint(problem_.profile, table_, phases)};
-    placed.arena = PlacePaged(problem_.profile, problem_.budget_bytes, placed.schedule);
+    placed.arena = PlacePaged(problem_.profile, problem_.budget_bytes, variant, placed.schedule);
     placed.duration_ns = DurationOf(problem_.profile, placed.schedule, placed.arena.initial);
     return placed;
   }
@@ -450,6 +410,17 @@ class Joint {
     unit_limits_.early = std::min(unit_limits_.all, unit_limits_.early - ExcessUnits(arena));
   }
 
+  /// Other places may let copies wait less.
+  void OfferFastest(Placed placed) {
+    Offer(std::move(placed));
+    for (std::size_t variant = 1; variant < kPlaceVariants && !limits_.IsOver(); ++variant) {
+      Placed other = Place(variant * kVariantStride);
+      if (Fits(other)) {
+        Offer(std::move(other));
+      }
+    }
+  }
+
   bool Fits(const Placed& placed) const {
     return placed.arena.arena_bytes <= problem_.budget_bytes;
   }
@@ -465,7 +436,7 @@ class Joint {
     for (int round = 0; round < kRoundLimit && HasPlan(); ++round) {
       Placed placed = Place();
       if (Fits(placed)) {
-        Offer(std::move(placed));
+        OfferFastest(std::move(placed));
         return;
       }
       if (round < kRoundLimit / 3) {
@@ -545,7 +516,7 @@ class Joint {
 
   const Problem& problem_;
   const SolveOptions& options_;
-  const Limits limits_;
+  const JointLimits limits_;
   const Program order_;
   ShardTable table_{};
   std::vector<std::uint8_t> start_{};                     // Drops of a plan without copies.

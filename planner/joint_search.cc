@@ -15,6 +15,8 @@ constexpr double kRecomputeWeight = 0.02;
 // A plan that is worse by this share is accepted with probability 1/e at full heat.
 constexpr double kHottest = 0.003;
 constexpr std::int64_t kMovesBeforeReturn = 300;
+// Parts of the forward pass that take over patterns, coarse to fine.
+constexpr std::size_t kSweptPieces[] = {4, 8, 16};
 // Of the memory: headroom changes by half as much, up or down.
 constexpr double kHeadroomShare = 0.04;
 constexpr double kFarFromBest = 1.01;
@@ -80,6 +82,31 @@ void JointSearch::Restart(const JointState& state) {
   current_ = state;
   if (state.score_ns < best_.score_ns) {
     best_ = state;
+  }
+}
+
+void JointSearch::SweepPatterns() {
+  for (const std::size_t piece_count : kSweptPieces) {
+    for (std::size_t piece = 0; piece < piece_count; ++piece) {
+      const std::size_t first = candidates_.size() * piece / piece_count;
+      const std::size_t end = candidates_.size() * (piece + 1) / piece_count;
+      for (const std::vector<std::uint8_t>& drops : patterns_) {
+        next_.choice = current_.choice;
+        for (std::size_t k = first; k < end; ++k) {
+          next_.choice.drops[candidates_[k]] = drops[candidates_[k]];
+        }
+        if (next_.choice.drops == current_.choice.drops) {
+          continue;
+        }
+        Evaluate({}, next_);
+        if (next_.score_ns < current_.score_ns) {
+          std::swap(current_, next_);
+        }
+      }
+    }
+  }
+  if (current_.score_ns < best_.score_ns) {
+    best_ = current_;
   }
 }
 
@@ -216,8 +243,13 @@ void JointSearch::SwapGaps(JointState& state) {
   }
 }
 
-/// More or less headroom in a few stretches; what was evicted for the old one may come back.
+/// More or less headroom in a few stretches, where runs wait at all; what was evicted for the old
+/// one may come back.
 void JointSearch::ShiftHeadroom(JointState& state) {
+  if (current_.times.stalls.empty()) {
+    FlipDrops(state);
+    return;
+  }
   const std::size_t first = random_.Below(kStretchCount);
   const std::size_t end = std::min(kStretchCount, first + 1 + random_.Below(8));
   const auto change = static_cast<std::int32_t>((random_.Unit() - 0.5) * kHeadroomShare *

@@ -38,6 +38,8 @@ class JointSearch {
 
   /// Evaluates a choice to begin with; goes on from it if it is better than what is there.
   void Start(const JointChoice& choice);
+  /// Tries each pattern in each part of the forward pass, and keeps what is better.
+  void SweepPatterns();
   /// Goes on from another search's best.
   void Restart(const JointState& state);
 

@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t kNoBlock = static_cast<std::size_t>(-1);
 // Orders tried from the best one on.
-constexpr int kTrialCount = 3000;
+constexpr int kTrialCount = 1000;
 // One in so many goes on although fewer blocks had a place.
 constexpr std::size_t kTrialsBeforeWorse = 50;
 
@@ -231,10 +231,14 @@ class Placer {
   std::int64_t height_bytes() const { return height_bytes_; }
   const std::vector<std::int64_t>& offsets() const { return best_offsets_; }
 
-  void Place(std::int64_t enough_bytes) {
+  void Place(std::int64_t enough_bytes, std::size_t variant) {
     Order best_order{};
     FitRule best_rule{};
-    for (Order& order : Orders()) {
+    std::vector<Order> orders = Orders();
+    std::rotate(orders.begin(),
+                orders.begin() + static_cast<std::ptrdiff_t>(variant % orders.size()),
+                orders.end());
+    for (const Order& order : orders) {
       for (const FitRule rule : {FitRule::kBest, FitRule::kFirst}) {
         if (height_bytes_ <= enough_bytes) {
           return;
@@ -245,14 +249,14 @@ class Placer {
         }
       }
     }
-    Improve(best_order, best_rule, enough_bytes);
+    Improve(best_order, best_rule, enough_bytes, variant);
   }
 
  private:
   /// Climbs from `order`: places what sticks out earlier, and goes on from where more blocks have
   /// a place before the next one sticks out.
-  void Improve(Order order, FitRule rule, std::int64_t enough_bytes) {
-    SmallRandom random(0);
+  void Improve(Order order, FitRule rule, std::int64_t enough_bytes, std::uint64_t seed) {
+    SmallRandom random(seed);
     std::size_t placed_count = 0;
     Order next = order;
     for (int i = 0; i < kTrialCount && height_bytes_ > enough_bytes; ++i) {
@@ -437,11 +441,12 @@ class Placer {
 
 }  // namespace
 
-PagedArena PlacePaged(const Profile& profile, std::int64_t enough_bytes, PagedSchedule& schedule) {
+PagedArena PlacePaged(const Profile& profile, std::int64_t enough_bytes, std::size_t variant,
+                      PagedSchedule& schedule) {
   BlockMaker maker(profile, schedule);
   maker.Make();
   Placer placer(maker.blocks(), maker.end());
-  placer.Place(enough_bytes);
+  placer.Place(enough_bytes, variant);
   for (std::size_t i = 0; i < maker.blocks().size(); ++i) {
     const PagedBlock& paged = maker.blocks()[i];
     if (paged.target != nullptr && paged.block.size_bytes > 0) {
