@@ -439,14 +439,15 @@ class Joint {
         OfferFastest(std::move(placed));
         return;
       }
-      if (round < kRoundLimit / 3) {
+      const bool is_over = limits_.IsOver();
+      if (round < kRoundLimit / 3 && !is_over) {
         LeaveGaps(placed.arena);
       } else {
         TakeOff(placed.arena);
       }
       for (const std::unique_ptr<PhaseSearch>& search : searches_) {
         // Late, a worse plan soon is better than a good one later.
-        search->Mend(unit_limits_, round < kRoundLimit / 2 ? kMendingMoveCount : 0);
+        search->Mend(unit_limits_, round < kRoundLimit / 2 && !is_over ? kMendingMoveCount : 0);
       }
     }
   }
