@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -14,6 +13,7 @@
 #include "planner/early_updates.h"
 #include "planner/joint_bound.h"
 #include "planner/joint_emit.h"
+#include "planner/joint_limits.h"
 #include "planner/joint_search.h"
 #include "planner/paged_arena.h"
 #include "planner/paged_program.h"
@@ -23,21 +23,16 @@
 namespace stint {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr std::int64_t kUnitBytes = 512;
 // Chains of moves, each on a thread, whatever the machine has: results must not depend on it.
 constexpr std::size_t kChainCount = 2;
 // Moves of each chain between two looks at the limits.
 constexpr std::int64_t kSliceMoveCount = 32;
-// Moves of a chain after which it has done what it can.
-constexpr std::int64_t kMoveLimit = 100'000;
 constexpr int kMeetingCount = 48;
 constexpr int kFirstExchange = 16;
-// The chains take this part of the limits; the rest is for addresses. After the first part of it
-// they go on with so much less memory as addresses then take too much.
-constexpr double kSearchPart = 0.85;
-constexpr double kBeforeAddresses = 0.5;
+// After so much of what the chains may use they go on with so much less room for early fetches as
+// addresses then take too much.
+constexpr double kLooksAtAddresses[] = {0.5, 0.65, 0.8, 0.9};
 // Of the limits: for a plan without copies, where there is one.
 constexpr double kWithoutCopiesPart = 0.2;
 // Of the time: for the bound.
@@ -49,8 +44,11 @@ constexpr std::int64_t kMostShardBytes = std::int64_t{24} << 20;
 // Times that a plan whose arena came out too high is made again for less.
 constexpr int kRoundLimit = 12;
 constexpr std::int64_t kMendingMoveCount = 200;
+// Of a plan that fits: packings, of which the fastest counts, and orders between their first ones.
+constexpr std::size_t kPlaceVariants = 6;
+constexpr std::size_t kVariantStride = 4;
 // Chains that go on with less memory draw other numbers.
-constexpr std::uint64_t kSecondSeed = std::uint64_t{1} << 32;
+constexpr std::uint64_t kNextSeed = std::uint64_t{1} << 32;
 
 /// What no plan can do with less: an op needs what it reads and its requests at once.
 struct Floor {
@@ -103,45 +101,6 @@ struct Placed {
   std::int64_t duration_ns = 0;
 };
 
-/// A part of a Solve's limits.
-struct Stretch {
-  double begin = 0;  // In [0, 1].
-  double end = 1;
-};
-
-/// How much of a Solve's limits is used.
-class Limits {
- public:
-  explicit Limits(const SolveOptions& options) : options_(options), begin_(Clock::now()) {}
-
-  /// How much of all that the chains may use is used; 1 and more: all of it.
-  double UsedPart(std::int64_t step_count) const { return UsedPart({}, step_count, 0); }
-
-  /// The same of `stretch`.
-  double UsedPart(const Stretch& stretch, std::int64_t step_count, std::int64_t move_count) const {
-    if (options_.stop != nullptr && options_.stop->load()) {
-      return 1;
-    }
-    const auto within = [&](double part) {
-      return (part - stretch.begin) / (stretch.end - stretch.begin);
-    };
-    const double elapsed_s = std::chrono::duration<double>(Clock::now() - begin_).count();
-    const double time_part = within(elapsed_s / (kSearchPart * options_.time_limit_s));
-    const double move_part = static_cast<double>(move_count) / static_cast<double>(kMoveLimit);
-    if (options_.work_limit == 0) {
-      return std::max(time_part, move_part);
-    }
-    // With a work limit the clock may end the search but not steer it.
-    const double work_part =
-        within(static_cast<double>(step_count) / static_cast<double>(options_.work_limit));
-    return time_part >= 1 ? 1 : std::max(work_part, move_part);
-  }
-
- private:
-  const SolveOptions& options_;
-  const Clock::time_point begin_;
-};
-
 /// The search for the plan of one phase.
 class PhaseSearch {
  public:
@@ -154,15 +113,15 @@ class PhaseSearch {
     }
   }
 
-  void Start(std::int32_t limit_units) {
+  void Start(const UnitLimits& limits) {
     for (std::size_t i = 0; i < kChainCount; ++i) {
-      chains_.push_back(
-          std::make_unique<JointSearch>(program_, limit_units, patterns_, ChainSeed(i)));
+      chains_.push_back(std::make_unique<JointSearch>(program_, limits, patterns_, ChainSeed(i)));
       for (const std::vector<std::uint8_t>& drops : patterns_) {
         JointChoice choice(program_.items.size());
         choice.drops = drops;
         chains_.back()->Start(choice);
       }
+      chains_.back()->SweepPatterns();
     }
     state_ = Fastest().best();
   }
@@ -195,20 +154,20 @@ class PhaseSearch {
   }
 
   /// Lets all chains go on from the best plan with less memory.
-  void GoOnWithin(std::int32_t limit_units) {
+  void GoOnWithin(const UnitLimits& limits) {
     base_step_count_ = step_count();
     const JointChoice choice = state_.choice;
     for (std::size_t i = 0; i < chains_.size(); ++i) {
-      const std::uint64_t seed = ChainSeed(i) + kSecondSeed;
-      chains_[i] = std::make_unique<JointSearch>(program_, limit_units, patterns_, seed);
+      const std::uint64_t seed = ChainSeed(i) + kNextSeed * ++seed_count_;
+      chains_[i] = std::make_unique<JointSearch>(program_, limits, patterns_, seed);
       chains_[i]->Start(choice);
     }
     state_ = Fastest().best();
   }
 
   /// Makes the best plan anew for less memory.
-  void Mend(std::int32_t limit_units, std::int64_t move_count) {
-    JointSearch mending(program_, limit_units, patterns_, static_cast<std::uint64_t>(seed_));
+  void Mend(const UnitLimits& limits, std::int64_t move_count) {
+    JointSearch mending(program_, limits, patterns_, static_cast<std::uint64_t>(seed_));
     mending.Start(state_.choice);
     mending.Run(move_count, 0);
     state_ = mending.best();
@@ -252,6 +211,7 @@ class PhaseSearch {
   std::vector<std::unique_ptr<JointSearch>> chains_{};
   JointState state_{};                // The best so far.
   std::int64_t base_step_count_ = 0;  // Of chains that are gone.
+  std::uint64_t seed_count_ = 0;      // Of chains that went on.
 };
 
 class Joint {
@@ -282,6 +242,7 @@ class Joint {
       if (is_proof) result_.status = SolveStatus::kInfeasible;
       return std::move(result_);
     }
+    unit_limits_ = {.all = LimitUnits(), .early = LimitUnits()};
     TryWithoutCopies();
     Prove();
     Start();
@@ -292,16 +253,22 @@ class Joint {
         Start();
       }
     }
-    limit_units_ = LimitUnits();
-    const double begin = std::min(limits_.UsedPart(result_.step_count), kBeforeAddresses / 2);
-    Search(begin, kBeforeAddresses);
-    if (HasPlan()) {
-      TakeOff(Place().arena);
-      for (const std::unique_ptr<PhaseSearch>& search : searches_) {
-        search->GoOnWithin(limit_units_);
+    double begin = std::min(limits_.UsedPart(result_.step_count), kLooksAtAddresses[0] / 2);
+    for (const double end : kLooksAtAddresses) {
+      Search(begin, end);
+      begin = end;
+      if (HasPlan() && limits_.UsedPart(result_.step_count) < 1) {
+        Placed placed = Place();
+        LeaveGaps(placed.arena);
+        if (Fits(placed)) {
+          OfferFastest(std::move(placed));
+        }
+        for (const std::unique_ptr<PhaseSearch>& search : searches_) {
+          search->GoOnWithin(unit_limits_);
+        }
       }
-      Search(kBeforeAddresses, 1);
     }
+    Search(begin, 1);
     Finish();
     UseBound();
     return std::move(result_);
@@ -393,7 +360,7 @@ class Joint {
   void Start() {
     for (const PagedProgram& program : programs_) {
       searches_.push_back(std::make_unique<PhaseSearch>(program, start_, options_.seed));
-      searches_.back()->Start(LimitUnits());
+      searches_.back()->Start(unit_limits_);
     }
   }
 
@@ -420,14 +387,14 @@ class Joint {
     }
   }
 
-  Placed Place() const {
+  Placed Place(std::size_t variant = 0) const {
     std::vector<JointPhase> phases{};
     phases.reserve(searches_.size());
     for (const std::unique_ptr<PhaseSearch>& search : searches_) {
       phases.push_back(search->Phase());
     }
     Placed placed{.schedule = EmitJoint(problem_.profile, table_, phases)};
-    placed.arena = PlacePaged(problem_.profile, problem_.budget_bytes, placed.schedule);
+    placed.arena = PlacePaged(problem_.profile, problem_.budget_bytes, variant, placed.schedule);
     placed.duration_ns = DurationOf(problem_.profile, placed.schedule, placed.arena.initial);
     return placed;
   }
@@ -437,25 +404,54 @@ class Joint {
                        [](const auto& search) { return search->state().has_plan; });
   }
 
-  void TakeOff(const PagedArena& arena) {
+  std::int32_t ExcessUnits(const PagedArena& arena) const {
     const std::int64_t excess_bytes = arena.arena_bytes - problem_.budget_bytes;
-    if (excess_bytes > 0) {
-      limit_units_ -= static_cast<std::int32_t>((excess_bytes + kUnitBytes - 1) / kUnitBytes);
+    return static_cast<std::int32_t>((excess_bytes + kUnitBytes - 1) / kUnitBytes);
+  }
+
+  /// Fetches that come early may do so a little later; what must be there cannot be less.
+  void LeaveGaps(const PagedArena& arena) {
+    unit_limits_.early = std::min(unit_limits_.all, unit_limits_.early - ExcessUnits(arena));
+  }
+
+  /// Other places may let copies wait less.
+  void OfferFastest(Placed placed) {
+    Offer(std::move(placed));
+    for (std::size_t variant = 1; variant < kPlaceVariants && !limits_.IsOver(); ++variant) {
+      Placed other = Place(variant * kVariantStride);
+      if (Fits(other)) {
+        Offer(std::move(other));
+      }
     }
+  }
+
+  bool Fits(const Placed& placed) const {
+    return placed.arena.arena_bytes <= problem_.budget_bytes;
+  }
+
+  void TakeOff(const PagedArena& arena) {
+    const std::int32_t excess_units = std::max(0, ExcessUnits(arena));
+    unit_limits_.all -= excess_units;
+    unit_limits_.early -= excess_units;
   }
 
   /// Gives addresses; what the arena takes too much comes off the plan's memory.
   void Finish() {
     for (int round = 0; round < kRoundLimit && HasPlan(); ++round) {
       Placed placed = Place();
-      if (placed.arena.arena_bytes <= problem_.budget_bytes) {
-        Offer(std::move(placed));
+      if (Fits(placed)) {
+        OfferFastest(std::move(placed));
         return;
       }
-      TakeOff(placed.arena);
+      const bool is_over = limits_.IsOver();
+      if (round < kRoundLimit / 3 && !is_over) {
+        LeaveGaps(placed.arena);
+      } else {
+        TakeOff(placed.arena);
+      }
       for (const std::unique_ptr<PhaseSearch>& search : searches_) {
         // Late, a worse plan soon is better than a good one later.
-        search->Mend(limit_units_, round < kRoundLimit / 2 ? kMendingMoveCount : 0);
+        search->Mend(unit_limits_, round < kRoundLimit / 2 && !is_over ? kMendingMoveCount : 0);
       }
     }
   }
@@ -525,14 +521,14 @@ class Joint {
 
   const Problem& problem_;
   const SolveOptions& options_;
-  const Limits limits_;
+  const JointLimits limits_;
   const Program order_;
   ShardTable table_{};
   std::vector<std::uint8_t> start_{};                     // Drops of a plan without copies.
   std::vector<PagedProgram> programs_{};                  // By phase.
   std::vector<std::unique_ptr<PhaseSearch>> searches_{};  // By phase.
   JointBound bound_{};                                    // Empty if none is known.
-  std::int32_t limit_units_ = 0;                          // For the bytes live at once.
+  UnitLimits unit_limits_{};                              // For the bytes live at once.
   SolveResult result_{};
 };
 

@@ -38,6 +38,44 @@ void GapChooser::CountUnits(const JointSequence& sequence) {
   units_.pop_back();
 }
 
+/// Ops that run again belong to the op that needs them.
+void GapChooser::FindStretches(const JointSequence& sequence) {
+  const auto run_count = static_cast<std::int32_t>(sequence.steps.size());
+  const auto step_count = static_cast<std::int32_t>(program_.ops.size());
+  const std::int64_t all_ns = program_.begin_ns.back();
+  std::int32_t step = 0;
+  for (std::size_t i = 0; i < kStretchCount; ++i) {
+    const auto stretch = static_cast<std::int64_t>(i);
+    const std::int64_t begin_ns = all_ns * stretch / static_cast<std::int64_t>(kStretchCount);
+    while (step < step_count && program_.begin_ns[At(step)] < begin_ns) {
+      ++step;
+    }
+    stretches_[i] = step == 0 ? 0 : sequence.run_of[At(step - 1)] + 1;
+  }
+  stretches_[kStretchCount] = run_count;
+}
+
+void GapChooser::AddHeadroom(const JointChoice& choice, PeakTree& peaks) const {
+  for (std::size_t i = 0; i < kStretchCount; ++i) {
+    if (choice.headroom_units[i] > 0 && stretches_[i] < stretches_[i + 1]) {
+      peaks.Add(stretches_[i], stretches_[i + 1] - 1, choice.headroom_units[i]);
+    }
+  }
+}
+
+/// Where nothing else can leave. Whether there was any.
+bool GapChooser::GiveUpHeadroom(std::int32_t run, JointChoice& choice, PeakTree& peaks) const {
+  const auto after = std::upper_bound(stretches_.begin(), stretches_.end() - 1, run);
+  const auto stretch = static_cast<std::size_t>(after - stretches_.begin()) - 1;
+  std::int32_t& headroom_units = choice.headroom_units[stretch];
+  if (headroom_units == 0) {
+    return false;
+  }
+  peaks.Add(stretches_[stretch], stretches_[stretch + 1] - 1, -headroom_units);
+  headroom_units = 0;
+  return true;
+}
+
 void GapChooser::AddAround(const SequenceGap& gap, std::int32_t units, PeakTree& peaks) const {
   const auto last = static_cast<std::int32_t>(units_.size()) - 1;
   if (!Wraps(gap)) {
@@ -98,7 +136,7 @@ bool GapChooser::CanKeep(const SequenceGap& gap) const {
   return !Wraps(gap) || !IsFrozen(gap) || evicted_count_[At(gap.item)] == 0;
 }
 
-bool GapChooser::Repair(const JointChoice& choice, const GapRules& rules, SmallRandom& random,
+bool GapChooser::Repair(JointChoice& choice, const GapRules& rules, SmallRandom& random,
                         JointSequence& sequence, PeakTree& peaks) {
   const auto iteration_ns = static_cast<double>(sequence.begin_ns.back());
   while (peaks.Max() > limit_units_) {
@@ -135,7 +173,10 @@ bool GapChooser::Repair(const JointChoice& choice, const GapRules& rules, SmallR
       }
     }
     if (best == kNoOp) {
-      return false;
+      if (!GiveUpHeadroom(highest, choice, peaks)) {
+        return false;
+      }
+      continue;
     }
     EvictWithItsWrap(sequence, At(best), peaks);
   }
@@ -210,6 +251,8 @@ std::int32_t GapChooser::Choose(JointChoice& choice, const GapRules& rules, Smal
       EvictWithItsWrap(sequence, i, peaks);
     }
   }
+  FindStretches(sequence);
+  AddHeadroom(choice, peaks);
   const bool fits = Repair(choice, rules, random, sequence, peaks);
   if (fits && rules.fills) {
     Fill(choice, rules, random, sequence, peaks);

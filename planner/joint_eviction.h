@@ -8,6 +8,7 @@
 // Refuses to know: how long copies take.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -35,15 +36,17 @@ class GapChooser {
 
   /// Units needed during each run of the sequence chosen last, between its copies.
   const std::vector<std::int32_t>& units() const { return units_; }
-  std::int32_t limit_units() const { return limit_units_; }
 
  private:
   void CountUnits(const JointSequence& sequence);
+  void FindStretches(const JointSequence& sequence);
+  void AddHeadroom(const JointChoice& choice, PeakTree& peaks) const;
+  bool GiveUpHeadroom(std::int32_t run, JointChoice& choice, PeakTree& peaks) const;
   void Evict(SequenceGap& gap, PeakTree& peaks);
   void Keep(SequenceGap& gap, PeakTree& peaks);
   void AddAround(const SequenceGap& gap, std::int32_t units, PeakTree& peaks) const;
   std::int32_t MaxAround(const SequenceGap& gap, const PeakTree& peaks) const;
-  bool Repair(const JointChoice& choice, const GapRules& rules, SmallRandom& random,
+  bool Repair(JointChoice& choice, const GapRules& rules, SmallRandom& random,
               JointSequence& sequence, PeakTree& peaks);
   void Fill(const JointChoice& choice, const GapRules& rules, SmallRandom& random,
             JointSequence& sequence, PeakTree& peaks);
@@ -55,8 +58,9 @@ class GapChooser {
   const PagedProgram& program_;
   std::int32_t limit_units_ = 0;
   std::vector<std::int32_t> units_{};
-  std::vector<std::int32_t> evicted_count_{};  // By item: gaps that do not wrap.
-  std::vector<std::int32_t> wrap_of_{};        // By item: its wrapping gap; kNoOp: none.
+  std::array<std::int32_t, kStretchCount + 1> stretches_{};  // The first run of each; run count.
+  std::vector<std::int32_t> evicted_count_{};                // By item: gaps that do not wrap.
+  std::vector<std::int32_t> wrap_of_{};  // By item: its wrapping gap; kNoOp: none.
 };
 
 }  // namespace stint

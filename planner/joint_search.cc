@@ -15,6 +15,10 @@ constexpr double kRecomputeWeight = 0.02;
 // A plan that is worse by this share is accepted with probability 1/e at full heat.
 constexpr double kHottest = 0.003;
 constexpr std::int64_t kMovesBeforeReturn = 300;
+// Parts of the forward pass that take over patterns, coarse to fine.
+constexpr std::size_t kSweptPieces[] = {4, 8, 16};
+// Of the memory: headroom changes by half as much, up or down.
+constexpr double kHeadroomShare = 0.04;
 constexpr double kFarFromBest = 1.01;
 // Values below this are not worth a decision of their own.
 constexpr std::int32_t kCandidateUnits = (256 << 10) / 512;
@@ -25,12 +29,13 @@ std::size_t ClassOf(const SequenceGap& gap) { return static_cast<std::size_t>(ga
 
 }  // namespace
 
-JointSearch::JointSearch(const PagedProgram& program, std::int32_t limit_units,
+JointSearch::JointSearch(const PagedProgram& program, const UnitLimits& limits,
                          const std::vector<std::vector<std::uint8_t>>& patterns, std::uint64_t seed)
     : program_(program),
       patterns_(patterns),
+      limits_(limits),
       builder_(program),
-      chooser_(program, limit_units),
+      chooser_(program, limits.all),
       random_(seed) {
   for (std::size_t i = 0; i < program.items.size(); ++i) {
     if (CrossesTurn(program, program.items[i]) && program.items[i].units >= kCandidateUnits) {
@@ -56,7 +61,7 @@ void JointSearch::Evaluate(const GapRules& rules, JointState& state) {
     return;
   }
   state.units = chooser_.units();
-  TimeSequence(program_, chooser_.limit_units(), state.sequence, state.units, state.times);
+  TimeSequence(program_, limits_, state.sequence, state.units, state.times);
   state.has_plan = true;
   state.score_ns = static_cast<double>(state.times.duration_ns) +
                    kToDeviceWeight * static_cast<double>(state.times.to_device_ns) +
@@ -77,6 +82,31 @@ void JointSearch::Restart(const JointState& state) {
   current_ = state;
   if (state.score_ns < best_.score_ns) {
     best_ = state;
+  }
+}
+
+void JointSearch::SweepPatterns() {
+  for (const std::size_t piece_count : kSweptPieces) {
+    for (std::size_t piece = 0; piece < piece_count; ++piece) {
+      const std::size_t first = candidates_.size() * piece / piece_count;
+      const std::size_t end = candidates_.size() * (piece + 1) / piece_count;
+      for (const std::vector<std::uint8_t>& drops : patterns_) {
+        next_.choice = current_.choice;
+        for (std::size_t k = first; k < end; ++k) {
+          next_.choice.drops[candidates_[k]] = drops[candidates_[k]];
+        }
+        if (next_.choice.drops == current_.choice.drops) {
+          continue;
+        }
+        Evaluate({}, next_);
+        if (next_.score_ns < current_.score_ns) {
+          std::swap(current_, next_);
+        }
+      }
+    }
+  }
+  if (current_.score_ns < best_.score_ns) {
+    best_ = current_;
   }
 }
 
@@ -104,7 +134,7 @@ void JointSearch::Run(std::int64_t count, double heat) {
 std::size_t JointSearch::SomeCount() { return 1 + (random_.Below(3) == 0 ? random_.Below(6) : 0); }
 
 void JointSearch::Move(JointState& state) {
-  const std::size_t kind = random_.Below(12);
+  const std::size_t kind = random_.Below(14);
   if (kind < 4) {
     KeepBeforeStall(state);
   } else if (kind < 6) {
@@ -115,8 +145,10 @@ void JointSearch::Move(JointState& state) {
     TakePattern(state);
   } else if (kind < 11) {
     SwapGaps(state);
-  } else {
+  } else if (kind < 12) {
     ForgetGaps(state);
+  } else {
+    ShiftHeadroom(state);
   }
 }
 
@@ -208,6 +240,23 @@ void JointSearch::SwapGaps(JointState& state) {
   if (a.is_evicted != b.is_evicted) {
     std::swap(state.choice.evicts[At(a.item)][ClassOf(a)],
               state.choice.evicts[At(b.item)][ClassOf(b)]);
+  }
+}
+
+/// More or less headroom in a few stretches, where runs wait at all; what was evicted for the old
+/// one may come back.
+void JointSearch::ShiftHeadroom(JointState& state) {
+  if (current_.times.stalls.empty()) {
+    FlipDrops(state);
+    return;
+  }
+  const std::size_t first = random_.Below(kStretchCount);
+  const std::size_t end = std::min(kStretchCount, first + 1 + random_.Below(8));
+  const auto change = static_cast<std::int32_t>((random_.Unit() - 0.5) * kHeadroomShare *
+                                                static_cast<double>(limits_.all));
+  for (std::size_t i = first; i < end; ++i) {
+    std::int32_t& headroom_units = state.choice.headroom_units[i];
+    headroom_units = std::max(0, headroom_units + change);
   }
 }
 

@@ -33,11 +33,13 @@ std::vector<std::vector<std::uint8_t>> StartingDrops(const PagedProgram& program
 class JointSearch {
  public:
   /// Keeps references to both; `patterns` are drops by item that moves may take over.
-  JointSearch(const PagedProgram& program, std::int32_t limit_units,
+  JointSearch(const PagedProgram& program, const UnitLimits& limits,
               const std::vector<std::vector<std::uint8_t>>& patterns, std::uint64_t seed);
 
   /// Evaluates a choice to begin with; goes on from it if it is better than what is there.
   void Start(const JointChoice& choice);
+  /// Tries each pattern in each part of the forward pass, and keeps what is better.
+  void SweepPatterns();
   /// Goes on from another search's best.
   void Restart(const JointState& state);
 
@@ -57,11 +59,13 @@ class JointSearch {
   void TakePattern(JointState& state);
   void SwapGaps(JointState& state);
   void ForgetGaps(JointState& state);
+  void ShiftHeadroom(JointState& state);
   std::size_t SomeCount();
 
   const PagedProgram& program_;
   const std::vector<std::vector<std::uint8_t>>& patterns_;
   std::vector<std::size_t> candidates_{};  // Items worth dropping, by creator.
+  const UnitLimits limits_;
   SequenceBuilder builder_;
   GapChooser chooser_;
   SmallRandom random_;

@@ -23,14 +23,18 @@ enum class GapClass : std::uint8_t {
   kAfterTurn,
 };
 inline constexpr std::size_t kGapClassCount = 4;
+// An iteration is cut into so many stretches that take equally long.
+inline constexpr std::size_t kStretchCount = 48;
 
-/// What a search varies. By item, or by item and class of gap.
+/// What a search varies. By item, or by item and class of gap, or by stretch.
 struct JointChoice {
   std::vector<std::uint8_t> drops{};  // Not kept over its long gap but made again.
   std::vector<std::uint8_t>
       drops_again{};  // Not kept after that either, where its next use is far.
   std::vector<std::array<std::uint8_t, kGapClassCount>> evicts{};  // Away in the longest such gap.
   std::vector<std::array<float, kGapClassCount>> priorities{};     // To be evicted; about 0.
+  std::array<std::int32_t, kStretchCount> headroom_units{};        // Not filled by what is kept, so
+                                                                   // that fetches come early.
 
   explicit JointChoice(std::size_t item_count)
       : drops(item_count), drops_again(item_count), evicts(item_count), priorities(item_count) {}

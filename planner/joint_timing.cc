@@ -124,10 +124,10 @@ void MarkClean(const PagedProgram& program, const JointSequence& sequence, Joint
 /// One iteration on paper.
 class Pass {
  public:
-  Pass(const PagedProgram& program, std::int32_t limit_units, const JointSequence& sequence,
+  Pass(const PagedProgram& program, const UnitLimits& limits, const JointSequence& sequence,
        const std::vector<std::int32_t>& units, JointTimes& times)
       : program_(program),
-        limit_units_(limit_units),
+        limits_(limits),
         sequence_(sequence),
         times_(times),
         run_count_(static_cast<std::int32_t>(sequence.steps.size())),
@@ -151,7 +151,7 @@ class Pass {
       for (; due_ < times_.moves.size() && GapOf(due_).end == run; ++due_) {
         begin_ns = std::max(begin_ns, arrival_ns_[due_]);
       }
-      begin_ns = out_.WhenAtMost(limit_units_ - peaks_.Max(run, run), begin_ns);
+      begin_ns = out_.WhenAtMost(limits_.all - peaks_.Max(run, run), begin_ns);
       NoteGone(run, begin_ns);
       if (begin_ns > compute_ns_) {
         times_.stalls.emplace_back(begin_ns - compute_ns_, run);
@@ -179,11 +179,11 @@ class Pass {
       }
       const std::int32_t item_units = ItemOf(i).units;
       if (host_ready_ns_[i] <= compute_ns_ ||
-          first_units_ + late_units + item_units > limit_units_) {
+          first_units_ + late_units + item_units > limits_.all) {
         break;
       }
       const bool has_room = gap.begin + 1 >= run_count_ ||
-                            peaks_.Max(gap.begin + 1, run_count_ - 1) + item_units <= limit_units_;
+                            peaks_.Max(gap.begin + 1, run_count_ - 1) + item_units <= limits_.all;
       if (!has_room) {
         break;
       }
@@ -273,12 +273,12 @@ class Pass {
   bool Issue(std::size_t move, std::int32_t run, std::int64_t latest_ns) {
     const JointItem& item = ItemOf(move);
     const std::int32_t end = GapOf(move).end;
-    if (run < end && peaks_.Max(run, end - 1) + item.units > limit_units_) {
+    if (run < end && peaks_.Max(run, end - 1) + item.units > limits_.early) {
       return false;
     }
     const std::int32_t now_units = peaks_.Max(run, run) + (run < end ? item.units : 0);
     const std::int64_t ready_ns = std::max({to_device_free_ns_, compute_ns_, host_ready_ns_[move]});
-    const std::int64_t begin_ns = out_.WhenAtMost(limit_units_ - now_units, ready_ns);
+    const std::int64_t begin_ns = out_.WhenAtMost(limits_.all - now_units, ready_ns);
     if (begin_ns >= latest_ns) {
       return false;
     }
@@ -294,7 +294,7 @@ class Pass {
   }
 
   const PagedProgram& program_;
-  const std::int32_t limit_units_;
+  const UnitLimits limits_;
   const JointSequence& sequence_;
   JointTimes& times_;
   const std::int32_t run_count_;
@@ -314,15 +314,15 @@ class Pass {
 
 }  // namespace
 
-void TimeSequence(const PagedProgram& program, std::int32_t limit_units,
+void TimeSequence(const PagedProgram& program, const UnitLimits& limits,
                   const JointSequence& sequence, const std::vector<std::int32_t>& units,
                   JointTimes& times) {
   ListMoves(program, sequence, times);
   MarkClean(program, sequence, times);
-  Pass pass(program, limit_units, sequence, units, times);
+  Pass pass(program, limits, sequence, units, times);
   pass.Run();
   if (pass.MarkLate()) {
-    Pass(program, limit_units, sequence, units, times).Run();
+    Pass(program, limits, sequence, units, times).Run();
   }
 }
 

@@ -29,6 +29,13 @@ struct JointMove {
                                 // iteration; run count: none.
 };
 
+/// Units for all that is resident and requested.
+struct UnitLimits {
+  std::int32_t all = 0;
+  std::int32_t early = 0;  // At most `all`; while something that was fetched waits for its use. The
+                           // rest is for the gaps between places.
+};
+
 struct JointTimes {
   std::int64_t duration_ns = 0;                                 // Of an iteration.
   std::int64_t to_device_ns = 0;                                // The engines are busy.
@@ -38,8 +45,8 @@ struct JointTimes {
 };
 
 /// Times `sequence`, whose runs need `units` of memory besides fetches that come early, within
-/// `limit_units`. O(runs + moves * log runs). Deterministic.
-void TimeSequence(const PagedProgram& program, std::int32_t limit_units,
+/// `limits`. O(runs + moves * log runs). Deterministic.
+void TimeSequence(const PagedProgram& program, const UnitLimits& limits,
                   const JointSequence& sequence, const std::vector<std::int32_t>& units,
                   JointTimes& times);
 

@@ -1,19 +1,25 @@
 #include "planner/paged_arena.h"
 
 #include <algorithm>
+#include <array>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <utility>
 
 #include "ir/units.h"
+#include "planner/peak_tree.h"
 #include "planner/skyline.h"
+#include "planner/small_random.h"
 
 namespace stint {
 namespace {
 
 constexpr std::size_t kNoBlock = static_cast<std::size_t>(-1);
-// Blocks that stick out are placed first so many times.
-constexpr int kPromotionCount = 150;
+// Orders tried from the best one on.
+constexpr int kTrialCount = 1000;
+// One in so many goes on although fewer blocks had a place.
+constexpr std::size_t kTrialsBeforeWorse = 50;
 
 /// A residence or a request. What is resident at the start has a second part at the end.
 struct PagedBlock {
@@ -214,21 +220,25 @@ class BlockMaker {
 
 using Order = std::vector<std::size_t>;
 
-/// Puts blocks above a fixed stack of those that are resident at the start.
+/// Puts blocks above those that are resident all the time.
 class Placer {
  public:
   Placer(const std::vector<PagedBlock>& blocks, std::int32_t end)
       : blocks_(blocks), end_(end), offsets_(blocks.size(), 0) {
-    StackInitial();
+    StackAlways();
   }
 
   std::int64_t height_bytes() const { return height_bytes_; }
   const std::vector<std::int64_t>& offsets() const { return best_offsets_; }
 
-  void Place(std::int64_t enough_bytes) {
+  void Place(std::int64_t enough_bytes, std::size_t variant) {
     Order best_order{};
     FitRule best_rule{};
-    for (Order& order : Orders()) {
+    std::vector<Order> orders = Orders();
+    std::rotate(orders.begin(),
+                orders.begin() + static_cast<std::ptrdiff_t>(variant % orders.size()),
+                orders.end());
+    for (const Order& order : orders) {
       for (const FitRule rule : {FitRule::kBest, FitRule::kFirst}) {
         if (height_bytes_ <= enough_bytes) {
           return;
@@ -239,38 +249,151 @@ class Placer {
         }
       }
     }
-    for (int i = 0; i < kPromotionCount && height_bytes_ > enough_bytes; ++i) {
-      if (!TryOrder(best_order, best_rule)) {
-        const auto offender = best_order.begin() + static_cast<std::ptrdiff_t>(offender_);
-        std::rotate(best_order.begin(), offender, offender + 1);
+    Improve(best_order, best_rule, enough_bytes, variant);
+  }
+
+ private:
+  /// Climbs from `order`: places what sticks out earlier, and goes on from where more blocks have
+  /// a place before the next one sticks out.
+  void Improve(Order order, FitRule rule, std::int64_t enough_bytes, std::uint64_t seed) {
+    SmallRandom random(seed);
+    std::size_t placed_count = 0;
+    Order next = order;
+    for (int i = 0; i < kTrialCount && height_bytes_ > enough_bytes; ++i) {
+      if (TryOrder(next, rule)) {
+        order = next;
+        placed_count = 0;
+        continue;
+      }
+      const std::size_t reached = offender_;
+      if (reached >= placed_count || random.Below(kTrialsBeforeWorse) == 0) {
+        order = next;
+        placed_count = reached;
+        next_offender_ = reached;
+      } else {
+        next = order;
+      }
+      const std::size_t from = next_offender_;
+      if (from == 0) {
+        return;  // A block by itself.
+      }
+      const std::size_t to = random.Below(8) == 0 ? 0 : random.Below(from);
+      const auto begin = next.begin();
+      if (random.Below(3) == 0) {
+        std::swap(next[to], next[from]);
+      } else {
+        std::rotate(begin + static_cast<std::ptrdiff_t>(to),
+                    begin + static_cast<std::ptrdiff_t>(from),
+                    begin + static_cast<std::ptrdiff_t>(from) + 1);
       }
     }
   }
 
- private:
-  /// What is away for the shortest time lies lowest, so that the room above is in one piece.
-  void StackInitial() {
+  void StackAlways() {
     for (std::size_t i = 0; i < blocks_.size(); ++i) {
-      if (blocks_[i].block.size_bytes == 0) {
+      const Block& block = blocks_[i].block;
+      if (block.size_bytes == 0) {
         continue;
       }
-      (blocks_[i].block.begin == 0 && IsInitial(blocks_[i]) ? stack_ : rest_).push_back(i);
-    }
-    const auto away = [&](std::size_t i) {
-      return blocks_[i].return_at < 0 ? end_ - blocks_[i].block.end
-                                      : blocks_[i].return_at - blocks_[i].block.end;
-    };
-    std::stable_sort(stack_.begin(), stack_.end(),
-                     [&](std::size_t a, std::size_t b) { return away(a) < away(b); });
-    for (const std::size_t i : stack_) {
-      const Block& block = blocks_[i].block;
-      const bool is_always = blocks_[i].return_at < 0 && block.end >= end_;
-      offsets_[i] = stack_bytes_;
-      if (is_always) {
-        base_bytes_ = stack_bytes_ + block.size_bytes;
+      if (block.begin == 0 && block.end >= end_) {
+        offsets_[i] = base_bytes_;
+        base_bytes_ += block.size_bytes;
+      } else {
+        rest_.push_back(i);
       }
-      stack_bytes_ += block.size_bytes;
     }
+  }
+
+  /// How long it is there.
+  std::int64_t LengthOf(std::size_t i) const {
+    const PagedBlock& paged = blocks_[i];
+    return paged.block.end - paged.block.begin + (paged.return_at < 0 ? 0 : end_ - paged.return_at);
+  }
+
+  std::vector<Order> Orders() const {
+    using Key = std::array<std::int64_t, 3>;
+    std::vector<Order> orders{};
+    const auto add = [&](auto key) {
+      Order order = rest_;
+      std::stable_sort(order.begin(), order.end(),
+                       [&](std::size_t a, std::size_t b) { return key(a) > key(b); });
+      orders.push_back(std::move(order));
+    };
+    const auto size = [&](std::size_t i) { return blocks_[i].block.size_bytes; };
+    const auto begin = [&](std::size_t i) { return std::int64_t{blocks_[i].block.begin}; };
+    const auto end = [&](std::size_t i) { return std::int64_t{blocks_[i].block.end}; };
+    const auto area = [&](std::size_t i) { return size(i) / kAlignmentBytes * LengthOf(i); };
+    const std::vector<std::function<Key(std::size_t)>> keys = {
+        [&](std::size_t i) {
+          return Key{0, size(i), LengthOf(i)};
+        },
+        [&](std::size_t i) {
+          return Key{0, LengthOf(i), size(i)};
+        },
+        [&](std::size_t i) {
+          return Key{0, area(i), size(i)};
+        },
+        [&](std::size_t i) {
+          return Key{0, end(i), size(i)};
+        },
+        [&](std::size_t i) {
+          return Key{0, -begin(i), size(i)};
+        },
+    };
+    for (const auto& key : keys) {
+      add(key);
+    }
+    const std::vector<std::int64_t> loads = MostLoads();
+    const std::int64_t peak = *std::max_element(loads.begin(), loads.end());
+    for (const std::int64_t classes : {1000, 100, 30, 10}) {
+      const auto load = [&, classes](std::size_t i) {
+        return loads[i] * classes / std::max<std::int64_t>(1, peak);
+      };
+      add([&](std::size_t i) { return Key{load(i), LengthOf(i), size(i)}; });
+      add([&](std::size_t i) { return Key{load(i), size(i), LengthOf(i)}; });
+      add([&](std::size_t i) { return Key{load(i), area(i), size(i)}; });
+    }
+    // First what is on both sides: that away for the shortest time lies lowest, so that the room
+    // above is in one piece.
+    for (const auto& key : keys) {
+      add([&](std::size_t i) {
+        const bool is_initial = IsInitial(blocks_[i]) && blocks_[i].block.begin == 0;
+        return is_initial ? Key{1, LengthOf(i), 0} : key(i);
+      });
+    }
+    return orders;
+  }
+
+  /// By block: the most bytes live at once during its life.
+  std::vector<std::int64_t> MostLoads() const {
+    std::vector<std::int64_t> change(static_cast<std::size_t>(end_) + 1, 0);
+    const auto add = [&](std::int32_t begin, std::int32_t end, std::int64_t size_bytes) {
+      change[static_cast<std::size_t>(begin)] += size_bytes;
+      change[static_cast<std::size_t>(end)] -= size_bytes;
+    };
+    for (const PagedBlock& paged : blocks_) {
+      add(paged.block.begin, paged.block.end, paged.block.size_bytes);
+      if (paged.return_at >= 0) {
+        add(paged.return_at, end_, paged.block.size_bytes);
+      }
+    }
+    std::vector<std::int32_t> units{};
+    std::int64_t live_bytes = 0;
+    for (const std::int64_t bytes : change) {
+      live_bytes += bytes;
+      units.push_back(static_cast<std::int32_t>(live_bytes / kAlignmentBytes));
+    }
+    const PeakTree peaks(units);
+    std::vector<std::int64_t> loads{};
+    for (const PagedBlock& paged : blocks_) {
+      const Block& block = paged.block;
+      std::int32_t most = block.end > block.begin ? peaks.Max(block.begin, block.end - 1) : 0;
+      if (paged.return_at >= 0) {
+        most = std::max(most, peaks.Max(paged.return_at, end_ - 1));
+      }
+      loads.push_back(most);
+    }
+    return loads;
   }
 
   /// Residences that begin with the schedule, unlike requests of its first op.
@@ -278,45 +401,17 @@ class Placer {
     return paged.target == nullptr || paged.return_at >= 0;
   }
 
-  std::vector<Order> Orders() const {
-    std::vector<Order> orders{};
-    const auto add = [&](auto key) {
-      Order order = rest_;
-      std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        return key(blocks_[a].block) > key(blocks_[b].block);
-      });
-      orders.push_back(std::move(order));
-    };
-    using Key = std::pair<std::int64_t, std::int64_t>;
-    add([](const Block& block) { return Key{block.size_bytes, block.end - block.begin}; });
-    add([](const Block& block) { return Key{block.end - block.begin, block.size_bytes}; });
-    add([](const Block& block) {
-      return Key{block.size_bytes / kAlignmentBytes * (block.end - block.begin), block.size_bytes};
-    });
-    add([](const Block& block) { return Key{block.end, block.size_bytes}; });
-    add([](const Block& block) { return Key{-block.begin, block.size_bytes}; });
-    return orders;
-  }
-
   /// Whether the arena gets lower than before; else `offender_` is the place of the block that
   /// sticks out.
   bool TryOrder(const Order& order, FitRule rule) {
     Skyline skyline(end_);
-    std::int64_t height_bytes = stack_bytes_;
-    for (const std::size_t i : stack_) {
-      const PagedBlock& paged = blocks_[i];
-      if (offsets_[i] < base_bytes_) {
-        continue;
-      }
-      skyline.Add(paged.block, offsets_[i] - base_bytes_);
-      if (paged.return_at >= 0) {
-        skyline.Add({.size_bytes = paged.block.size_bytes, .begin = paged.return_at, .end = end_},
-                    offsets_[i] - base_bytes_);
-      }
-    }
+    std::int64_t height_bytes = base_bytes_;
     for (std::size_t place = 0; place < order.size(); ++place) {
-      const Block& block = blocks_[order[place]].block;
-      const std::int64_t offset_bytes = skyline.Find(block, rule);
+      const PagedBlock& paged = blocks_[order[place]];
+      const Block& block = paged.block;
+      const Block again = {.size_bytes = block.size_bytes, .begin = paged.return_at, .end = end_};
+      const std::int64_t offset_bytes =
+          paged.return_at < 0 ? skyline.Find(block, rule) : skyline.FindForBoth(block, again, rule);
       height_bytes = std::max(height_bytes, base_bytes_ + offset_bytes + block.size_bytes);
       if (height_bytes >= height_bytes_) {
         offender_ = place;
@@ -324,6 +419,9 @@ class Placer {
       }
       offsets_[order[place]] = base_bytes_ + offset_bytes;
       skyline.Add(block, offset_bytes);
+      if (paged.return_at >= 0) {
+        skyline.Add(again, offset_bytes);
+      }
     }
     height_bytes_ = height_bytes;
     best_offsets_ = offsets_;
@@ -332,23 +430,23 @@ class Placer {
 
   const std::vector<PagedBlock>& blocks_;
   const std::int32_t end_;
-  Order stack_{};                      // Resident at the start, from the bottom.
-  Order rest_{};                       //
+  Order rest_{};                       // All that comes or leaves.
   std::int64_t base_bytes_ = 0;        // Below it lies what is resident all the time.
-  std::int64_t stack_bytes_ = 0;       //
   std::vector<std::int64_t> offsets_;  // By block.
   std::vector<std::int64_t> best_offsets_{};
   std::int64_t height_bytes_ = std::numeric_limits<std::int64_t>::max();
   std::size_t offender_ = 0;
+  std::size_t next_offender_ = 0;
 };
 
 }  // namespace
 
-PagedArena PlacePaged(const Profile& profile, std::int64_t enough_bytes, PagedSchedule& schedule) {
+PagedArena PlacePaged(const Profile& profile, std::int64_t enough_bytes, std::size_t variant,
+                      PagedSchedule& schedule) {
   BlockMaker maker(profile, schedule);
   maker.Make();
   Placer placer(maker.blocks(), maker.end());
-  placer.Place(enough_bytes);
+  placer.Place(enough_bytes, variant);
   for (std::size_t i = 0; i < maker.blocks().size(); ++i) {
     const PagedBlock& paged = maker.blocks()[i];
     if (paged.target != nullptr && paged.block.size_bytes > 0) {

@@ -26,8 +26,10 @@ struct PagedArena {
   std::int64_t peak_bytes = 0;       // Most bytes live at once, from instruction to instruction.
 };
 
-/// Fills the offsets of `schedule`; stops looking for a lower arena at `enough_bytes`.
-/// Deterministic, O(n * overlaps) for each of several orders.
-PagedArena PlacePaged(const Profile& profile, std::int64_t enough_bytes, PagedSchedule& schedule);
+/// Fills the offsets of `schedule`; stops looking for a lower arena at `enough_bytes`. Each
+/// `variant` (0 and up) begins with another order and so finds other places, whose copies wait for
+/// each other in another way. Deterministic, O(n * overlaps) for each of up to a thousand orders.
+PagedArena PlacePaged(const Profile& profile, std::int64_t enough_bytes, std::size_t variant,
+                      PagedSchedule& schedule);
 
 }  // namespace stint

@@ -28,6 +28,8 @@ class Skyline {
 
   /// The offset that `rule` gives to `block`; above all that it meets if no gap is large enough.
   std::int64_t Find(const Block& block, FitRule rule) const;
+  /// The same for two blocks of equal size, the first before the second, that get one offset.
+  std::int64_t FindForBoth(const Block& first, const Block& second, FitRule rule) const;
   void Add(const Block& block, std::int64_t offset_bytes);
 
  private:
@@ -41,6 +43,8 @@ class Skyline {
     std::int32_t shift = 0;  // A bucket spans 2^shift ticks.
     std::vector<std::vector<Placed>> buckets{};
   };
+
+  const std::vector<Placed>& BucketOf(std::int32_t begin, std::int32_t end) const;
 
   std::vector<Level> levels_{};  // Coarse to fine; the first has one bucket.
 };
