@@ -3,18 +3,30 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <memory>
 #include <optional>
 #include <utility>
 
 #include "files/checkpoint_folder.h"
+#include "files/tensorboard.h"
 #include "ir/errors.h"
 #include "models/training_step.h"
 #include "trainer/state.h"
 
 namespace stint {
 namespace {
+
+void AppendTo(TensorBoardFile& file, const StepMetrics& metrics) {
+  const std::array<Scalar, 5> scalars = {
+      {{.tag = "loss", .value = metrics.loss},
+       {.tag = "learning_rate", .value = metrics.learning_rate},
+       {.tag = "epoch", .value = static_cast<double>(metrics.epoch)},
+       {.tag = "steps_per_s", .value = metrics.steps_per_s},
+       {.tag = "peak_bytes", .value = static_cast<double>(metrics.peak_bytes)}}};
+  file.Append(metrics.step, scalars);
+}
 
 /// What RunLoop asks and tells, and what follows from it.
 class Loop {
@@ -27,7 +39,9 @@ class Loop {
         workload_(profile.workload),
         trained_(TrainedNames(workload_)),
         first_step_(first_step),
-        metrics_(options.output, first_step) {}
+        metrics_(options.output, first_step) {
+    if (options.has_tensorboard) tensorboard_.emplace(options.output, first_step + 1);
+  }
 
   /// Iteration i is step i, counted from 0.
   LoopOptions Options() {
@@ -126,6 +140,7 @@ class Loop {
                                  .steps_per_s = mean_step_s_ == 0 ? 0 : 1 / mean_step_s_,
                                  .peak_bytes = plan_.peak_bytes};
     metrics_.Append(metrics);
+    if (tensorboard_) AppendTo(*tensorboard_, metrics);
     if (options_.on_step) options_.on_step(metrics);
   }
 
@@ -138,6 +153,7 @@ class Loop {
   std::size_t state_count_ = (workload_.has_ema ? 4 : 3) * trained_.size() + 1;
   std::int64_t first_step_;
   MetricsFile metrics_;
+  std::optional<TensorBoardFile> tensorboard_{};
   bool is_last_ = false;
   std::shared_ptr<StateTensors> snapshot_{};  // Of the last state that was wanted.
   std::int64_t snapshot_steps_ = 0;           // Steps that were done then.
