@@ -77,6 +77,7 @@ struct TrainFlags {
   std::int64_t seed = 0;
   std::int64_t steps_per_checkpoint = 500;
   std::int64_t keep_count = 3;
+  bool has_tensorboard = false;
   std::string device = "cpu";
   bool is_deterministic = false;
   std::string budget{};
@@ -290,6 +291,7 @@ ExitCode RunTrainCommand(const TrainFlags& flags) {
                .keep_count = flags.keep_count,
                .seed = static_cast<std::uint64_t>(flags.seed),
                .schedule = schedule,
+               .has_tensorboard = flags.has_tensorboard,
                .run = run,
                .output = flags.output,
                .should_stop = [&] { return interrupt.was_pressed().load(); },
@@ -382,6 +384,8 @@ void AddTrainingFlags(CLI::App& command, TrainFlags& flags) {
       ->capture_default_str();
   count("--checkpoint-every", flags.steps_per_checkpoint, "Steps between saved states");
   count("--keep", flags.keep_count, "Saved states that are kept");
+  command.add_flag("--tensorboard", flags.has_tensorboard,
+                   "Write loss, learning rate and speed as an event file of TensorBoard, too");
 }
 
 void AddPlanFlags(CLI::App& command, TrainFlags& flags) {

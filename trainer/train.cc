@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -10,12 +11,23 @@
 
 #include "executor/snapshot.h"
 #include "files/checkpoint_folder.h"
+#include "files/tensorboard.h"
 #include "ir/errors.h"
 #include "models/training_step.h"
 #include "trainer/state.h"
 
 namespace stint {
 namespace {
+
+void AppendTo(TensorBoardFile& file, const StepMetrics& metrics) {
+  const std::array<Scalar, 5> scalars = {
+      {{.tag = "loss", .value = metrics.loss},
+       {.tag = "learning_rate", .value = metrics.learning_rate},
+       {.tag = "epoch", .value = static_cast<double>(metrics.epoch)},
+       {.tag = "steps_per_s", .value = metrics.steps_per_s},
+       {.tag = "peak_bytes", .value = static_cast<double>(metrics.peak_bytes)}}};
+  file.Append(metrics.step, scalars);
+}
 
 /// What RunLoop asks and tells, and what follows from it.
 class Loop {
@@ -28,7 +40,9 @@ class Loop {
         options_(options),
         trained_(TrainedNames(profile.workload)),
         first_step_(first_step),
-        metrics_(options.output, first_step) {}
+        metrics_(options.output, first_step) {
+    if (options.has_tensorboard) tensorboard_.emplace(options.output, first_step + 1);
+  }
 
   /// Iteration i is step i, counted from 0.
   LoopOptions Options() {
@@ -129,6 +143,7 @@ class Loop {
                                  .peak_bytes = plan_.peak_bytes,
                                  .save_wait_s = std::exchange(save_wait_s_, std::nullopt)};
     metrics_.Append(metrics);
+    if (tensorboard_) AppendTo(*tensorboard_, metrics);
     if (options_.on_step) options_.on_step(metrics);
   }
 
@@ -139,6 +154,7 @@ class Loop {
   std::vector<std::string> trained_;
   std::int64_t first_step_;
   MetricsFile metrics_;
+  std::optional<TensorBoardFile> tensorboard_{};
   bool is_last_ = false;
   std::shared_ptr<StateSnapshot> snapshot_{};
   StateTensors saved_{};                 // In the snapshot; the saver's until it has done.

@@ -26,8 +26,9 @@ struct TrainOptions {
   std::int64_t keep_count = 1;            // States that are kept.
   std::uint64_t seed = 0;
   LearningRateSchedule schedule{};
-  StateWords run{};                                   // What a run that goes on must be told again.
-  std::filesystem::path output{};                     // The run's folder.
+  bool has_tensorboard = false;    // An event file of the step's numbers, beside metrics.jsonl.
+  StateWords run{};                // What a run that goes on must be told again.
+  std::filesystem::path output{};  // The run's folder.
   std::function<bool()> should_stop{};                // Asked after each step; may be empty.
   std::function<void(const StepMetrics&)> on_step{};  // May be empty.
   std::function<void(const std::string& why)> on_save_failed{};  // The run goes on; may be empty.

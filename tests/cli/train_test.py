@@ -5,6 +5,7 @@ import pathlib
 import resource
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,51 @@ STINT = sys.argv[1]
 SEED = 3
 PICTURE_COUNT = 5
 torch.set_num_threads(1)
+
+
+def masked_crc(data):
+    """CRC-32C bit by bit, masked as in TFRecord files."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def fields_of(message):
+    """[(number, value)] of a protobuf message."""
+    def varint(at):
+        value = shift = 0
+        while True:
+            value |= (message[at] & 0x7F) << shift
+            shift, at = shift + 7, at + 1
+            if message[at - 1] < 0x80:
+                return value, at
+    fields, at = [], 0
+    while at < len(message):
+        tag, at = varint(at)
+        if tag & 7 == 0:
+            value, at = varint(at)
+        else:
+            size, at = varint(at) if tag & 7 == 2 else ({1: 8, 5: 4}[tag & 7], at)
+            value, at = message[at:at + size], at + size
+        fields.append((tag >> 3, value))
+    return fields
+
+
+def read_events(path):
+    """The Event messages of an event file, as dictionaries from field number to value."""
+    data, at, events = path.read_bytes(), 0, []
+    while at < len(data):
+        size, checksum = struct.unpack_from("<QI", data, at)
+        assert checksum == masked_crc(data[at:at + 8])
+        event = data[at + 12:at + 12 + size]
+        assert struct.unpack_from("<I", data, at + 12 + size)[0] == masked_crc(event)
+        events.append(dict(fields_of(event)))
+        at += 16 + size
+    return events
 
 
 def make_pictures(folder):
@@ -215,6 +261,33 @@ class TrainTest(unittest.TestCase):
                            output=self.folder / "third", code=3).stderr
         self.assertIn("--host-budget: the snapshot of the state takes", words)
         self.assertEqual(words.count("\n"), 1)
+
+    def scalars(self, path, first_step):
+        """[(step, {tag: value})] of an event file, whose session starts at `first_step`."""
+        version, start, *events = read_events(path)
+        self.assertEqual(version[3], b"brain.Event:2")
+        self.assertEqual((start[2], fields_of(start[7])), (first_step, [(1, 1)]))
+        self.assertLess(abs(struct.unpack("<d", start[1])[0] - time.time()), 3600)
+        curves = []
+        for event in events:
+            values = [dict(fields_of(value)) for _, value in fields_of(event[5])]
+            curves.append((event[2], {value[1].decode(): struct.unpack("<f", value[2])[0]
+                                      for value in values}))
+        return curves
+
+    def test_event_files_of_tensorboard_say_what_the_metrics_say(self):
+        flags = ("--lora", 2, "--tensorboard", "--warmup", 2)
+        self.train(*flags, "--steps", 3)
+        self.train(*flags, "--steps", 130, "--resume", "latest")  # A step that takes two bytes.
+        files = sorted(self.run_folder.glob("events.out.tfevents.*"))
+        self.assertEqual(len(files), 2)
+        curves = self.scalars(files[0], 1) + self.scalars(files[1], 4)
+        lines = self.metrics()
+        self.assertEqual([step for step, _ in curves], list(range(1, 131)))
+        self.assertEqual(len(lines), len(curves))
+        for line, (step, values) in zip(lines, curves):
+            self.assertEqual(line.pop("step"), step)
+            self.assertEqual({tag: numpy.float32(number) for tag, number in line.items()}, values)
 
     def test_a_terminated_run_saves_and_stops(self):
         process = self.run_until(3, "--lora", 2, "--steps", 1000000)
