@@ -1,6 +1,6 @@
 // Counters in device memory by which the streams of a card wait for each other, as kernels: in a
-// graph they cost a third of stream memory operations, which the compute stream would otherwise
-// pay at each wait. No LibTorch here, so that nvcc need not read its headers. Internal to
+// graph of the compute stream a wait costs a third of a stream memory operation, a signal two
+// thirds. No LibTorch here, so that nvcc need not read its headers. Internal to
 // dispatch/.
 #pragma once
 

@@ -9,16 +9,17 @@
 
 namespace stint {
 
-/// Of the device, at a multiple of 512; null for 0 bytes. Not initialised.
-class ScratchMemory {
+/// Null for 0 bytes; not initialised.
+template <void* (DeviceRuntime::*Take)(std::int64_t), void (DeviceRuntime::*Give)(void*)>
+class ScopedMemory {
  public:
-  ScratchMemory(DeviceRuntime& runtime, std::int64_t size_bytes)
-      : runtime_(runtime), data_(size_bytes > 0 ? runtime.Allocate(size_bytes) : nullptr) {}
-  ~ScratchMemory() {
-    if (data_ != nullptr) runtime_.Free(data_);
+  ScopedMemory(DeviceRuntime& runtime, std::int64_t size_bytes)
+      : runtime_(runtime), data_(size_bytes > 0 ? (runtime.*Take)(size_bytes) : nullptr) {}
+  ~ScopedMemory() {
+    if (data_ != nullptr) (runtime_.*Give)(data_);
   }
-  ScratchMemory(const ScratchMemory&) = delete;
-  ScratchMemory& operator=(const ScratchMemory&) = delete;
+  ScopedMemory(const ScopedMemory&) = delete;
+  ScopedMemory& operator=(const ScopedMemory&) = delete;
 
   std::byte* data() const { return static_cast<std::byte*>(data_); }
 
@@ -27,20 +28,9 @@ class ScratchMemory {
   void* data_;
 };
 
-/// Of the host, for copies at full speed; `size_bytes` > 0. Not initialised.
-class HostScratchMemory {
- public:
-  HostScratchMemory(DeviceRuntime& runtime, std::int64_t size_bytes)
-      : runtime_(runtime), data_(runtime.AllocateHost(size_bytes)) {}
-  ~HostScratchMemory() { runtime_.FreeHost(data_); }
-  HostScratchMemory(const HostScratchMemory&) = delete;
-  HostScratchMemory& operator=(const HostScratchMemory&) = delete;
-
-  std::byte* data() const { return static_cast<std::byte*>(data_); }
-
- private:
-  DeviceRuntime& runtime_;
-  void* data_;
-};
+/// Of the device, at a multiple of 512.
+using ScratchMemory = ScopedMemory<&DeviceRuntime::Allocate, &DeviceRuntime::Free>;
+/// Of the host, for copies at full speed.
+using HostScratchMemory = ScopedMemory<&DeviceRuntime::AllocateHost, &DeviceRuntime::FreeHost>;
 
 }  // namespace stint

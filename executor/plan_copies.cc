@@ -32,9 +32,7 @@ PlanCopies::PlanCopies(const Profile& profile, const Plan& plan, DeviceRuntime& 
     AddPart(phase.body, profile.phases[i].repeat_count, std::move(waits[i * kPartsPerPhase + 1]));
     AddPart(phase.epilogue, 1, std::move(waits[i * kPartsPerPhase + 2]));
   }
-  const bool has_copies =
-      std::ranges::any_of(parts_, [](const Part& part) { return part.waits.has_copies; });
-  if (has_copies) streams_ = runtime.MakeCopyStreams();
+  if (HasCopies()) streams_ = runtime.MakeCopyStreams();
 }
 
 PlanCopies::~PlanCopies() {
@@ -72,6 +70,10 @@ PlanCopies::Copy PlanCopies::MakeCopy(const Instruction& instruction, std::size_
   copy.host = host_ + place->offset_bytes;
   copy.size_bytes = profile_.buffers[Index(*instruction.buffer)].size_bytes;
   return copy;
+}
+
+bool PlanCopies::HasCopies() const {
+  return std::ranges::any_of(parts_, [](const Part& part) { return part.waits.has_copies; });
 }
 
 std::size_t PlanCopies::TakeMarks(std::size_t count) {

@@ -55,6 +55,9 @@ class PlanCopies {
   using BeforeHostWrite = std::function<void(const std::byte* begin, std::int64_t size_bytes)>;
   void SetBeforeHostWrite(BeforeHostWrite call) { before_host_write_ = std::move(call); }
 
+  /// Whether any part has some.
+  bool HasCopies() const;
+
   /// Whether the compute of `part` can be captured into a graph.
   bool CanBeGraph(std::size_t part) const { return streams_ != nullptr || !HasCopies(part); }
 
@@ -76,9 +79,8 @@ class PlanCopies {
   void Stop() { streams_.reset(); }
 
   /// What the marks of the newest iteration say that was marked, once the device is idle; nothing
-  /// if none was. Copies show in
-  /// `timelines` (of each part), too: when they began, from the start of their part, and how long
-  /// they took. Of a repeated part the last repetition counts for all.
+  /// if none was. Copies show in `timelines` (of each part), too: when they began, from the start
+  /// of their part, and how long they took. Of a repeated part the last repetition counts for all.
   std::vector<Stall> ReadTimes(const std::vector<Timeline*>& timelines,
                                std::vector<StreamTime>& streams) const;
 

@@ -26,11 +26,6 @@ bool IsDiscarded(const Instruction& compute, BufferId id) {
   return std::binary_search(compute.discards.begin(), compute.discards.end(), id);
 }
 
-bool IsCopy(const Instruction& instruction) {
-  return instruction.kind == InstructionKind::kOffload ||
-         instruction.kind == InstructionKind::kFetch;
-}
-
 bool HasHostBuffers(const Profile& profile) {
   return std::ranges::any_of(profile.buffers, &Buffer::is_host);
 }
@@ -292,7 +287,8 @@ void PlanRun::Issue(std::size_t index, std::size_t begin, std::size_t end, const
   Part& part = parts_[index];
   for (std::size_t i = begin; i < end; ++i) {
     const Instruction& instruction = (*part.instructions)[i];
-    const bool is_copy = IsCopy(instruction);
+    const bool is_copy = instruction.kind == InstructionKind::kOffload ||
+                         instruction.kind == InstructionKind::kFetch;
     if (!is_capturing_) copies_.IssueUpTo(index, i + 1);
     if (!is_copy) copies_.BeforeCompute(index, i);
     const auto start = Clock::now();
@@ -560,11 +556,6 @@ void PlanRun::AddProgress(std::int64_t instruction_count) {
 bool PlanRun::HasGraphs() const {
   return std::any_of(parts_.begin(), parts_.end(),
                      [](const Part& part) { return !part.graphs.empty(); });
-}
-
-bool PlanRun::HasCopies() const {
-  return std::ranges::any_of(
-      parts_, [](const Part& part) { return std::ranges::any_of(*part.instructions, IsCopy); });
 }
 
 Report PlanRun::MakeReport() {

@@ -53,7 +53,7 @@ class PlanRun {
 
   /// Whether any part of the plan is a graph now.
   bool HasGraphs() const;
-  bool HasCopies() const;
+  bool HasCopies() const { return copies_.HasCopies(); }
 
   /// What was measured of memory, and of copies in the newest pass that noted their times; the
   /// caller adds the times of iterations.

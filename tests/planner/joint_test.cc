@@ -25,9 +25,12 @@ Profile WithLink(Profile profile) {
   return profile;
 }
 
-PlanAnswer PlanJoint(const Profile& profile, std::int64_t budget_bytes) {
+/// `host_budget_bytes`: 0 for any.
+PlanAnswer PlanJoint(const Profile& profile, std::int64_t budget_bytes,
+                     std::int64_t host_budget_bytes = 0) {
   return MakePlan(profile, {.budget_bytes = budget_bytes,
                             .solver = "joint",
+                            .host_budget_bytes = host_budget_bytes,
                             .options = {.time_limit_s = 1e6, .work_limit = 20'000}});
 }
 
@@ -80,16 +83,11 @@ TEST(JointTest, OffloadsWhatTakesLongToMake) {
 
 TEST(JointTest, RunsAgainWhatTheHostHasNoRoomFor) {
   const Profile profile = LongAway();
-  PlanRequest request = {.budget_bytes = 8 * kMiB + 2048,
-                         .solver = "joint",
-                         .host_budget_bytes = 8 * kMiB,
-                         .options = {.time_limit_s = 1e6, .work_limit = 20'000}};
-  const PlanAnswer room = MakePlan(profile, request);
+  const PlanAnswer room = PlanJoint(profile, 8 * kMiB + 2048, 8 * kMiB);
   ASSERT_TRUE(room.plan.has_value());
   EXPECT_EQ(room.plan->duration_ns, 146 * kMs);
 
-  request.host_budget_bytes = 8 * kMiB - 1;
-  const PlanAnswer no_room = MakePlan(profile, request);
+  const PlanAnswer no_room = PlanJoint(profile, 8 * kMiB + 2048, 8 * kMiB - 1);
 
   // A 0-100, B 100-110 in its place, C 110-120, A again 120-220, D 220-230.
   ASSERT_TRUE(no_room.plan.has_value());
@@ -161,12 +159,8 @@ TEST(JointTest, PagesMomentsAndEndsAsItBegan) {
 
 TEST(JointTest, MovesMomentsBeforeWeightsWhereTheHostHasRoomForSomeOnly) {
   const Profile profile = TwoLayers();
-  PlanRequest request = {.budget_bytes = 32 * kMiB + 4096,
-                         .solver = "joint",
-                         .host_budget_bytes = 32 * kMiB,
-                         .options = {.time_limit_s = 1e6, .work_limit = 20'000}};
 
-  const PlanAnswer answer = MakePlan(profile, request);
+  const PlanAnswer answer = PlanJoint(profile, 32 * kMiB + 4096, 32 * kMiB);
 
   // As above: w0 and w1 stay, m0 and m1 take turns.
   ASSERT_TRUE(answer.plan.has_value());
@@ -175,8 +169,7 @@ TEST(JointTest, MovesMomentsBeforeWeightsWhereTheHostHasRoomForSomeOnly) {
   EXPECT_EQ(answer.plan->duration_ns, 84 * kMs);
 
   // Room for one of them does not do; nor is that a proof, since nobody tried all choices.
-  request.host_budget_bytes -= 512;
-  const PlanAnswer no = MakePlan(profile, request);
+  const PlanAnswer no = PlanJoint(profile, 32 * kMiB + 4096, 32 * kMiB - 512);
   EXPECT_EQ(no.status, SolveStatus::kUnknown);
   EXPECT_EQ(no.min_budget_bytes, 0);
 }
