@@ -218,16 +218,13 @@ def run_cases(folder, config, expected, target, stint, arguments):
                   "summary": summarise(rows)}
         (target / f"{case['name']}.result.json").write_text(json.dumps(result, indent=1) + "\n")
         keep_files(stint, case, target)
+        if arguments.update_docs:  # At once: what ends later may not.
+            update_document(result)
         print(f"{folder.name}/{case['name']}", flush=True)
         say(result)
         results.append(result)
-    if arguments.update_docs:
-        update_document(results)
     return list(planning.check(expected, results)) if arguments.check else []
 
 
-def update_document(results):
-    text = DOCUMENT.read_text()
-    for result in results:
-        text = planning.put_table(text, result["case"], table_of(result))
-    DOCUMENT.write_text(text)
+def update_document(result):
+    DOCUMENT.write_text(planning.put_table(DOCUMENT.read_text(), result["case"], table_of(result)))

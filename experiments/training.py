@@ -346,14 +346,11 @@ def draw_curve(result, path):
     return f"![Loss of each step]({path.name})"
 
 
-def update_document(results):
-    text = DOCUMENT.read_text()
-    for result in results:
-        if result["what"] == "curve":
-            result["figure"] = draw_curve(result, DOCUMENT.parent / f"{result['case']}.svg")
-        table = f"{KINDS[result['what']][1](result)}\n{result['title']}; {result['versions']}.\n"
-        text = planning.put_table(text, result["case"], table)
-    DOCUMENT.write_text(text)
+def update_document(result):
+    if result["what"] == "curve":
+        result["figure"] = draw_curve(result, DOCUMENT.parent / f"{result['case']}.svg")
+    table = f"{KINDS[result['what']][1](result)}\n{result['title']}; {result['versions']}.\n"
+    DOCUMENT.write_text(planning.put_table(DOCUMENT.read_text(), result["case"], table))
 
 
 def run_cases(folder, config, expected, target, stint, arguments):
@@ -376,9 +373,9 @@ def run_cases(folder, config, expected, target, stint, arguments):
             (target / f"{case['name']}.result.json").write_text(json.dumps(result, indent=1) + "\n")
             if case["what"] == "curve":
                 write_curve(result, target / f"{case['name']}.csv")
+            if arguments.update_docs:  # At once: what ends later may not.
+                update_document(result)
             results.append(result)
     finally:
         work.close()
-    if arguments.update_docs:
-        update_document(results)
     return list(planning.check(expected, results)) if arguments.check else []
