@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <set>
 
 #include "cli/comparison.h"
 #include "cli/memory_chart.h"
@@ -35,11 +35,6 @@ svg text { font: 12px system-ui, sans-serif; fill: var(--muted); }
 .key { width: 12px; height: 12px; margin: 0 6px 0 0 !important; vertical-align: -1px; }
 footer { margin-top: 40px; color: var(--muted); font-size: 13px; }
 )";
-
-// One for each role, in their order; readable on white and on black.
-constexpr std::array<const char*, 9> kRoleColours = {"#4878a8", "#d58a3c", "#7a6aa8",
-                                                     "#a05a78", "#5f9ea0", "#9aa3ab",
-                                                     "#7fa65c", "#c2b04a", "#b4b9be"};
 
 std::string Verdicts(const Comparison& comparison, const Report& measured) {
   const auto line = [](bool is_kept, const std::string& text) {
@@ -87,7 +82,7 @@ std::string RoleBar(const Report& report) {
   double x = 0;
   for (const RoleBytes& part : report.peak_by_role) {
     const double share = static_cast<double>(part.size_bytes) / static_cast<double>(sum_bytes);
-    const char* colour = kRoleColours.at(static_cast<std::size_t>(part.role));
+    const char* colour = ColourOf(part.role);
     bar += fmt::format("<rect x=\"{:.2f}\" y=\"2\" width=\"{:.2f}\" height=\"24\" fill=\"{}\"/>\n",
                        x, 960 * share, colour);
     x += 960 * share;
@@ -95,6 +90,21 @@ std::string RoleBar(const Report& report) {
                                       FormatBytes(part.size_bytes), 100 * share));
   }
   return bar + "</svg>\n" + legend + "</p>\n";
+}
+
+/// What the colours of the picture mean.
+std::string ChartLegend(const Report& predicted) {
+  std::set<BufferRole> roles;
+  for (const PhaseReport& phase : predicted.phases) {
+    for (const Timeline* part : {&phase.prologue, &phase.body, &phase.epilogue}) {
+      for (const RolePeaks& peaks : part->peak_by_role) roles.insert(peaks.role);
+    }
+  }
+  std::string legend = "<p class=\"legend\">" + Key("var(--measured)", "measured");
+  if (roles.empty()) legend += Key("var(--area)", "predicted");
+  if (!roles.empty()) legend += "<span>predicted:</span>";
+  for (const BufferRole role : roles) legend += Key(ColourOf(role), ToString(role));
+  return legend + "</p>\n";
 }
 
 std::int64_t HighestBytes(const PhaseReport& phase) {
@@ -143,8 +153,7 @@ std::string FormatHtml(const Comparison& comparison, const Report& predicted,
   html += Verdicts(comparison, measured);
   html += "<h2>Summary</h2>\n" + Table(comparison);
   html += "<h2>Memory over time</h2>\n" + DrawMemoryChart(predicted, measured, plan);
-  html += "<p class=\"legend\">" + Key("var(--area)", "predicted") +
-          Key("var(--measured)", "measured") + "</p>\n";
+  html += ChartLegend(predicted);
   html += "<h2>At the peak</h2>\n" + RoleBar(predicted);
   html += "<h2>Phases</h2>\n" + Phases(predicted);
   html += fmt::format("<footer>{} on {}</footer>\n</body>\n</html>\n",

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
+#include <numeric>
 #include <vector>
 
 #include "ir/units.h"
@@ -20,12 +22,17 @@ constexpr double kRight = 944;
 constexpr double kTop = 26;
 constexpr double kBottom = 282;
 constexpr std::size_t kColumnCount = 866;  // One for each unit of width.
+// By role, in their order.
+constexpr std::array<const char*, BytesByRole().size()> kRoleColours = {
+    "#4878a8", "#d58a3c", "#7a6aa8", "#a05a78", "#5f9ea0",
+    "#9aa3ab", "#7fa65c", "#c2b04a", "#b4b9be"};
 
 /// The highest memory of one instruction, from its start to the next one's.
 struct Step {
   double begin = 0;
   double end = 0;
   std::int64_t bytes = 0;
+  BytesByRole by_role{};  // All zero if it is not known.
 };
 
 struct PhaseMark {
@@ -56,12 +63,16 @@ void AppendPart(const Timeline& predicted, const Timeline& measured, Curves& cur
                                       : predicted.start_ns[i] + predicted.duration_ns[i];
       width = static_cast<double>(end_ns - predicted.start_ns.front()) + begin - curves.end;
     }
-    const Step step = {.begin = curves.end,
-                       .end = curves.end + std::max(width, 0.0),
-                       .bytes = predicted.peak_bytes[i]};
+    Step step = {.begin = curves.end,
+                 .end = curves.end + std::max(width, 0.0),
+                 .bytes = predicted.peak_bytes[i]};
+    for (const RolePeaks& peaks : predicted.peak_by_role) {
+      step.by_role[static_cast<std::size_t>(peaks.role)] = peaks.size_bytes[i];
+    }
     curves.predicted.push_back(step);
     if (i < measured.peak_bytes.size()) {
-      curves.measured.push_back({step.begin, step.end, measured.peak_bytes[i]});
+      curves.measured.push_back(
+          {.begin = step.begin, .end = step.end, .bytes = measured.peak_bytes[i]});
     }
     curves.end = step.end;
   }
@@ -84,18 +95,35 @@ Curves MakeCurves(const Report& predicted, const Report& measured) {
 }
 
 /// The highest step of each column of the plot.
-std::vector<std::int64_t> Columns(const std::vector<Step>& steps, double end) {
-  std::vector<std::int64_t> columns(kColumnCount, 0);
+std::vector<Step> Columns(const std::vector<Step>& steps, double end) {
+  std::vector<Step> columns(kColumnCount);
   const double scale = end > 0 ? static_cast<double>(kColumnCount) / end : 0;
   for (const Step& step : steps) {
     const auto first = static_cast<std::size_t>(step.begin * scale);
     const auto last = static_cast<std::size_t>(std::ceil(step.end * scale));
     for (std::size_t i = first;
          i < std::clamp<std::size_t>(last, first + 1, kColumnCount) && i < kColumnCount; ++i) {
-      columns[i] = std::max(columns[i], step.bytes);
+      if (step.bytes > columns[i].bytes) columns[i] = step;
     }
   }
   return columns;
+}
+
+std::vector<std::int64_t> BytesOf(const std::vector<Step>& columns) {
+  std::vector<std::int64_t> bytes;
+  for (const Step& step : columns) bytes.push_back(step.bytes);
+  return bytes;
+}
+
+/// Of each column the bytes of `role` and those below it.
+std::vector<std::int64_t> BytesUpTo(std::size_t role, const std::vector<Step>& columns) {
+  std::vector<std::int64_t> bytes;
+  for (const Step& step : columns) {
+    bytes.push_back(std::accumulate(step.by_role.begin(),
+                                    step.by_role.begin() + static_cast<std::ptrdiff_t>(role) + 1,
+                                    std::int64_t{0}));
+  }
+  return bytes;
 }
 
 /// A round distance between ticks that gives at most `count` of them up to `highest`.
@@ -152,7 +180,22 @@ class Picture {
     Text("end", kRight - 4, y - 5, "budget of the arena " + FormatBytes(bytes));
   }
 
-  void DrawSteps(const char* style, const std::vector<std::int64_t>& columns, bool is_area) {
+  void DrawArea(const std::string& style, const std::vector<std::int64_t>& columns) {
+    DrawSteps(style, columns, true);
+  }
+  void DrawLine(const std::string& style, const std::vector<std::int64_t>& columns) {
+    DrawSteps(style, columns, false);
+  }
+
+  std::string Finish() const {
+    return fmt::format(
+        "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"Memory over time\">\n{}</svg>\n",
+        kWidth, kHeight, svg_);
+  }
+
+ private:
+  /// `style`: attributes of the path.
+  void DrawSteps(const std::string& style, const std::vector<std::int64_t>& columns, bool is_area) {
     std::string path = fmt::format("M{:.1f} {:.1f}", kLeft,
                                    is_area ? kBottom : Y(static_cast<double>(columns.front())));
     for (std::size_t i = 0; i < columns.size(); ++i) {
@@ -163,16 +206,9 @@ class Picture {
     }
     path += fmt::format("H{:.0f}", kRight);
     if (is_area) path += fmt::format("V{:.1f}Z", kBottom);
-    svg_ += fmt::format("<path class=\"{}\" d=\"{}\"/>\n", style, path);
+    svg_ += fmt::format("<path {} d=\"{}\"/>\n", style, path);
   }
 
-  std::string Finish() const {
-    return fmt::format(
-        "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"Memory over time\">\n{}</svg>\n",
-        kWidth, kHeight, svg_);
-  }
-
- private:
   void Line(const char* style, double x1, double y1, double x2, double y2) {
     svg_ += fmt::format(
         "<line class=\"{}\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>\n", style, x1,
@@ -214,6 +250,8 @@ std::string EscapeHtml(const std::string& text) {
   return escaped;
 }
 
+const char* ColourOf(BufferRole role) { return kRoleColours[static_cast<std::size_t>(role)]; }
+
 std::string DrawMemoryChart(const Report& predicted, const Report& measured, const Plan* plan) {
   const Curves curves = MakeCurves(predicted, measured);
   std::int64_t top_bytes = std::max({predicted.peak_bytes, measured.peak_bytes, kAlignmentBytes});
@@ -224,8 +262,18 @@ std::string DrawMemoryChart(const Report& predicted, const Report& measured, con
 
   Picture picture(curves.end, top_bytes);
   picture.DrawByteTicks();
-  picture.DrawSteps("predicted", Columns(curves.predicted, curves.end), true);
-  picture.DrawSteps("measured", Columns(curves.measured, curves.end), false);
+  const std::vector<Step> predicted_columns = Columns(curves.predicted, curves.end);
+  picture.DrawArea("class=\"predicted\"", BytesOf(predicted_columns));
+  // Each over the one before: from the whole down to the lowest role.
+  for (std::size_t role = kRoleColours.size(); role-- > 0;) {
+    if (!std::ranges::any_of(predicted_columns,
+                             [&](const Step& step) { return step.by_role[role] > 0; })) {
+      continue;
+    }
+    picture.DrawArea(fmt::format("fill=\"{}\"", kRoleColours[role]),
+                     BytesUpTo(role, predicted_columns));
+  }
+  picture.DrawLine("class=\"measured\"", BytesOf(Columns(curves.measured, curves.end)));
   picture.DrawPhases(curves.phases);
   picture.DrawTimeTicks(curves.is_in_time);
   if (has_budget) picture.DrawBudget(budget_bytes);

@@ -131,7 +131,10 @@ void Arena::Insert(std::int64_t offset_bytes, std::int64_t size_bytes, const Ran
   live_.live_bytes += rounded_bytes;
   live_.live_by_role[static_cast<std::size_t>(range.role)] += rounded_bytes;
   highest_end_bytes_ = std::max(highest_end_bytes_, end_bytes);
-  recent_peak_bytes_ = std::max(recent_peak_bytes_, live_.live_bytes);
+  if (live_.live_bytes > recent_peak_bytes_) {
+    recent_peak_bytes_ = live_.live_bytes;
+    recent_peak_by_role_ = live_.live_by_role;
+  }
   if (live_.live_bytes > peak_bytes_) {
     peak_bytes_ = live_.live_bytes;
     peak_by_role_ = live_.live_by_role;
@@ -165,9 +168,10 @@ void Arena::SetAccount(Account account) {
   live_ = std::move(account);
 }
 
-std::int64_t Arena::TakePeakBytes() {
+BytesByRole Arena::TakePeak() {
   const std::lock_guard lock(mutex_);
-  return std::exchange(recent_peak_bytes_, live_.live_bytes);
+  recent_peak_bytes_ = live_.live_bytes;
+  return std::exchange(recent_peak_by_role_, live_.live_by_role);
 }
 
 std::int64_t Arena::live_bytes() const {
@@ -188,7 +192,7 @@ std::int64_t Arena::peak_bytes() const {
 std::vector<RoleBytes> Arena::peak_by_role() const {
   const std::lock_guard lock(mutex_);
   std::vector<RoleBytes> roles;
-  for (std::size_t role = 0; role < kRoleCount; ++role) {
+  for (std::size_t role = 0; role < peak_by_role_.size(); ++role) {
     if (peak_by_role_[role] > 0) {
       roles.push_back({.role = static_cast<BufferRole>(role), .size_bytes = peak_by_role_[role]});
     }

@@ -45,9 +45,6 @@ struct PlannedWorkspace {
 /// Thread-safe; the executor's own calls come from one thread.
 class Arena final : public AllocatorListener {
  public:
-  static constexpr std::size_t kRoleCount = static_cast<std::size_t>(BufferRole::kWorkspace) + 1;
-  using BytesByRole = std::array<std::int64_t, kRoleCount>;
-
   struct Range {
     std::int64_t end_bytes = 0;
     BufferRole role{};
@@ -102,8 +99,9 @@ class Arena final : public AllocatorListener {
   Account account() const;
   void SetAccount(Account account);
 
-  /// Forgets the highest live bytes since the last call and starts anew from what is live now.
-  std::int64_t TakePeakBytes();
+  /// Forgets the highest live bytes since the last call, by role, and starts anew from what is live
+  /// now.
+  BytesByRole TakePeak();
 
   std::int64_t live_bytes() const;
   std::int64_t highest_end_bytes() const;
@@ -139,6 +137,7 @@ class Arena final : public AllocatorListener {
   CurrentOp op_{};
   Account live_{};
   std::int64_t recent_peak_bytes_ = 0;
+  BytesByRole recent_peak_by_role_{};
   std::int64_t peak_bytes_ = 0;
   BytesByRole peak_by_role_{};
   std::int64_t highest_end_bytes_ = 0;

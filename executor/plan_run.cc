@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <utility>
 
 #include "ir/errors.h"
@@ -171,6 +172,7 @@ void PlanRun::AddPart(const std::vector<Instruction>& instructions, std::int64_t
       .instructions = &instructions, .repeat_count = repeat_count, .can_be_graph = can_be_graph};
   part.timeline.live_after_bytes.resize(instructions.size());
   part.timeline.peak_bytes.resize(instructions.size());
+  part.peaks.resize(instructions.size());
   part.timeline.request_live_bytes.resize(instructions.size());
   part.timeline.start_ns.resize(instructions.size());
   part.timeline.duration_ns.resize(instructions.size());
@@ -226,7 +228,7 @@ void PlanRun::RunPart(std::size_t index, const Pass& pass) {
     if (is_graph) {
       Launch(index);
     } else {
-      arena_.TakePeakBytes();
+      arena_.TakePeak();
       Issue(index, 0, part.instructions->size(), pass, /*is_recorded=*/i == 0);
     }
     copies_.End(index);
@@ -302,10 +304,11 @@ void PlanRun::Issue(std::size_t index, std::size_t begin, std::size_t end, const
     }
     if (!is_copy) copies_.AfterCompute(index, i);
     if (!pass.use_graphs || (pass.spares_first_repetition && !is_capturing_)) AddProgress(1);
-    const std::int64_t peak_bytes = arena_.TakePeakBytes();
+    const BytesByRole peak = arena_.TakePeak();
     if (!is_recorded) continue;
     part.timeline.live_after_bytes[i] = arena_.live_bytes();
-    part.timeline.peak_bytes[i] = peak_bytes;
+    part.timeline.peak_bytes[i] = std::accumulate(peak.begin(), peak.end(), std::int64_t{0});
+    part.peaks[i] = peak;
     part.timeline.request_live_bytes[i] = std::move(request_live_bytes);
     part.timeline.duration_ns[i] = duration_ns;
     part.timeline.start_ns[i] =
@@ -560,7 +563,10 @@ bool PlanRun::HasGraphs() const {
 
 Report PlanRun::MakeReport() {
   std::vector<Timeline*> timelines;
-  for (Part& part : parts_) timelines.push_back(&part.timeline);
+  for (Part& part : parts_) {
+    part.timeline.peak_by_role = PeaksByRole(part.peaks);
+    timelines.push_back(&part.timeline);
+  }
   std::vector<StreamTime> streams;
   std::vector<Stall> stalls = copies_.ReadTimes(timelines, streams);
   Report report{.source = ReportSource::kMeasured,

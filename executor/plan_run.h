@@ -72,6 +72,7 @@ class PlanRun {
     std::int64_t repeat_count = 1;
     bool can_be_graph = false;  // Draws no random numbers, and copies run beside it.
     Timeline timeline{};
+    std::vector<BytesByRole> peaks{};           // By instruction; for the timeline.
     std::vector<Graph> graphs{};                // One after the other; empty until captured.
     bool graphs_note_copy_times = false;        //
     std::vector<std::int64_t> offsets_after{};  // Once captured: offsets_ after the part,

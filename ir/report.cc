@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "ir/errors.h"
 #include "ir/file.h"
@@ -36,6 +37,28 @@ std::string DifferenceInInstruction(const std::string& name, const Timeline& pre
                     measured.live_after_bytes[i]);
 }
 
+/// Where both say what their memory consists of.
+std::string DifferenceInRoles(const std::string& name, const Timeline& predicted,
+                              const Timeline& measured) {
+  if (predicted.peak_by_role.empty() || measured.peak_by_role.empty()) return {};
+  for (std::size_t k = 0; k < predicted.peak_by_role.size(); ++k) {
+    const RolePeaks& expected = predicted.peak_by_role[k];
+    const bool is_there = k < measured.peak_by_role.size();
+    if (!is_there || measured.peak_by_role[k].role != expected.role) {
+      return fmt::format("{}: {} predicted, none measured", name, ToString(expected.role));
+    }
+    for (std::size_t i = 0; i < expected.size_bytes.size(); ++i) {
+      std::string fact = Difference(
+          fmt::format("{} instruction {}, {} when most is live", name, i, ToString(expected.role)),
+          expected.size_bytes[i], measured.peak_by_role[k].size_bytes[i]);
+      if (!fact.empty()) return fact;
+    }
+  }
+  if (measured.peak_by_role.size() == predicted.peak_by_role.size()) return {};
+  return fmt::format("{}: {} measured, none predicted", name,
+                     ToString(measured.peak_by_role[predicted.peak_by_role.size()].role));
+}
+
 std::string DifferenceInPart(const std::string& name, const Timeline& predicted,
                              const Timeline& measured) {
   const std::size_t expected_count = predicted.live_after_bytes.size();
@@ -45,7 +68,7 @@ std::string DifferenceInPart(const std::string& name, const Timeline& predicted,
         DifferenceInInstruction(fmt::format("{} instruction {}", name, i), predicted, measured, i);
     if (!fact.empty()) return fact;
   }
-  if (expected_count == found_count) return {};
+  if (expected_count == found_count) return DifferenceInRoles(name, predicted, measured);
   return fmt::format("{}: {} instructions predicted, {} measured", name, expected_count,
                      found_count);
 }
@@ -61,6 +84,18 @@ std::string DifferenceInPhase(const PhaseReport& predicted, const PhaseReport& m
 }
 
 }  // namespace
+
+std::vector<RolePeaks> PeaksByRole(const std::vector<BytesByRole>& by_instruction) {
+  std::vector<RolePeaks> result;
+  for (std::size_t role = 0; role < BytesByRole().size(); ++role) {
+    RolePeaks peaks{.role = static_cast<BufferRole>(role)};
+    for (const BytesByRole& bytes : by_instruction) peaks.size_bytes.push_back(bytes[role]);
+    if (std::ranges::any_of(peaks.size_bytes, [](std::int64_t bytes) { return bytes != 0; })) {
+      result.push_back(std::move(peaks));
+    }
+  }
+  return result;
+}
 
 Report ReadReport(const std::filesystem::path& path) {
   return ReportFromJson(ReadText(path), path == "-" ? "standard input" : path.string());

@@ -3,6 +3,7 @@
 // comparison of two of these.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -15,7 +16,17 @@
 
 namespace stint {
 
+/// Bytes by role, in the order of BufferRole.
+using BytesByRole = std::array<std::int64_t, static_cast<std::size_t>(BufferRole::kWorkspace) + 1>;
+
 enum class ReportSource : std::uint8_t { kPredicted, kMeasured };
+
+/// What instructions' highest memory held of one role; requests that die inside an op count as
+/// workspace.
+struct RolePeaks {
+  BufferRole role{};
+  std::vector<std::int64_t> size_bytes{};  // By instruction, at the first moment of its peak_bytes.
+};
 
 /// Memory and time of a run of instructions; the vectors have one element for each. Bytes are of
 /// device memory, each request and residence rounded up to 512.
@@ -26,6 +37,8 @@ enum class ReportSource : std::uint8_t { kPredicted, kMeasured };
 struct Timeline {
   std::vector<std::int64_t> live_after_bytes{};
   std::vector<std::int64_t> peak_bytes{};
+  std::vector<RolePeaks> peak_by_role{};  // Of roles that occur, in their order; each instruction's
+                                          // sum is its peak_bytes. Empty: not recorded.
   std::vector<std::vector<std::int64_t>>
       request_live_bytes{};                 // Empty list for other instructions.
   std::vector<std::int64_t> start_ns{};     // From the start of the first repetition of the phase.
@@ -112,6 +125,9 @@ struct Report {
   std::optional<Verification> verification{};
   Context context{};
 };
+
+/// The roles that occur in `by_instruction`.
+std::vector<RolePeaks> PeaksByRole(const std::vector<BytesByRole>& by_instruction);
 
 Report ReadReport(const std::filesystem::path& path);
 void WriteReport(const Report& report, const std::filesystem::path& path);

@@ -8,9 +8,16 @@
 namespace stint {
 
 template <typename Io>
+void Describe(Io& io, typename Io::template Noun<RolePeaks>& peaks) {
+  io.Field("role", peaks.role);
+  io.Field("size_bytes", peaks.size_bytes);
+}
+
+template <typename Io>
 void Describe(Io& io, typename Io::template Noun<Timeline>& timeline) {
   io.Field("live_after_bytes", timeline.live_after_bytes);
   io.Field("peak_bytes", timeline.peak_bytes);
+  io.Optional("peak_by_role", timeline.peak_by_role);
   io.Field("request_live_bytes", timeline.request_live_bytes);
   io.Field("start_ns", timeline.start_ns);
   io.Field("duration_ns", timeline.duration_ns);
@@ -103,6 +110,11 @@ void ValidateTimeline(const Timeline& timeline, const std::string& where) {
   for (const std::size_t count : {timeline.peak_bytes.size(), timeline.request_live_bytes.size(),
                                   timeline.start_ns.size(), timeline.duration_ns.size()}) {
     if (count != instruction_count) throw InputError(where, "has lists of different lengths");
+  }
+  for (const RolePeaks& peaks : timeline.peak_by_role) {
+    if (peaks.size_bytes.size() != instruction_count) {
+      throw InputError(where + "/peak_by_role", "has lists of another length than the others");
+    }
   }
 }
 

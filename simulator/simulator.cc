@@ -18,8 +18,6 @@
 namespace stint {
 namespace {
 
-constexpr std::size_t kRoleCount = static_cast<std::size_t>(BufferRole::kWorkspace) + 1;
-
 /// A range of the arena.
 struct Range {
   std::int64_t begin_bytes = 0;
@@ -53,10 +51,11 @@ class Ledger {
 
   std::int64_t live_bytes() const { return live_bytes_; }
   std::int64_t peak_bytes() const { return peak_bytes_; }
+  const BytesByRole& by_role() const { return by_role_; }
 
   std::vector<RoleBytes> PeakByRole() const {
     std::vector<RoleBytes> result;
-    for (std::size_t i = 0; i < kRoleCount; ++i) {
+    for (std::size_t i = 0; i < by_role_at_peak_.size(); ++i) {
       if (by_role_at_peak_[i] == 0) continue;
       result.push_back({.role = static_cast<BufferRole>(i), .size_bytes = by_role_at_peak_[i]});
     }
@@ -66,8 +65,8 @@ class Ledger {
  private:
   std::int64_t live_bytes_ = 0;
   std::int64_t peak_bytes_ = 0;
-  std::array<std::int64_t, kRoleCount> by_role_{};
-  std::array<std::int64_t, kRoleCount> by_role_at_peak_{};
+  BytesByRole by_role_{};
+  BytesByRole by_role_at_peak_{};
 };
 
 class Walk {
@@ -154,6 +153,7 @@ class Walk {
     std::ranges::fill(fetches_, std::nullopt);
     std::ranges::fill(offloads_, std::nullopt);
 
+    std::vector<BytesByRole> peaks;
     std::vector<std::optional<std::int32_t>> task_of;
     std::vector<std::optional<std::int32_t>> compute_before;
     for (std::size_t i = 0; i < instructions.size(); ++i) {
@@ -161,12 +161,16 @@ class Walk {
       const std::size_t task_count = tasks_.size();
       compute_before.push_back(last_compute_);
       during_peak_bytes_ = ledger_.live_bytes();
+      during_peak_by_role_ = ledger_.by_role();
       timeline.request_live_bytes.emplace_back();
       RunInstruction(instructions[i], repeat_count, timeline.request_live_bytes.back());
       timeline.peak_bytes.push_back(during_peak_bytes_);
+      peaks.push_back(during_peak_by_role_);
       timeline.live_after_bytes.push_back(ledger_.live_bytes());
       task_of.push_back(tasks_.size() > task_count ? std::optional(Newest()) : std::nullopt);
     }
+
+    timeline.peak_by_role = PeaksByRole(peaks);
 
     const std::vector<TaskTimes> times = RunTasks(tasks_);
     for (std::size_t i = 0; i < instructions.size(); ++i) {
@@ -294,7 +298,7 @@ class Walk {
         dying_after[last].push_back(i);
       }
       request_live_bytes.push_back(ledger_.live_bytes());
-      during_peak_bytes_ = std::max(during_peak_bytes_, ledger_.live_bytes());
+      NotePeak();
       for (const std::size_t dead : dying_after[i]) {
         ledger_.Give(BufferRole::kWorkspace, AlignUp(requests[dead].size_bytes));
       }
@@ -385,7 +389,7 @@ class Walk {
       fetches_[Index(buffer)] = index;
     }
     if (instruction.shard) TakeGaps(plan_.shards[Index(*instruction.shard)]);
-    during_peak_bytes_ = std::max(during_peak_bytes_, ledger_.live_bytes());
+    NotePeak();
     tasks_.push_back(std::move(task));
   }
 
@@ -432,6 +436,12 @@ class Walk {
       gap_bytes -= AlignUp(profile_.buffers[Index(member.buffer)].size_bytes);
     }
     return gap_bytes;
+  }
+
+  void NotePeak() {
+    if (ledger_.live_bytes() <= during_peak_bytes_) return;
+    during_peak_bytes_ = ledger_.live_bytes();
+    during_peak_by_role_ = ledger_.by_role();
   }
 
   void TakeGaps(const Shard& shard) {
@@ -500,6 +510,7 @@ class Walk {
   std::vector<std::optional<Range>> residences_;  // By buffer.
   std::int64_t arena_bytes_ = 0;
   std::int64_t during_peak_bytes_ = 0;  // Of the instruction at hand.
+  BytesByRole during_peak_by_role_{};   // What it consists of.
   std::int64_t recomputed_op_count_ = 0;
 
   std::vector<StreamTime> streams_{};

@@ -113,8 +113,11 @@ TEST_F(ArenaTest, PeakSinceTheLastLookBeginsWithWhatIsLive) {
   arena_.BeginResidence(512, 512, BufferRole::kWeight);
   arena_.EndResidence(512);
 
-  EXPECT_EQ(arena_.TakePeakBytes(), 1024);
-  EXPECT_EQ(arena_.TakePeakBytes(), 512);
+  BytesByRole weights{};
+  weights[static_cast<std::size_t>(BufferRole::kWeight)] = 1024;
+  EXPECT_EQ(arena_.TakePeak(), weights);
+  weights[static_cast<std::size_t>(BufferRole::kWeight)] = 512;
+  EXPECT_EQ(arena_.TakePeak(), weights);
 }
 
 TEST_F(ArenaTest, RefusesOverlappingResidences) {

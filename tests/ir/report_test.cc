@@ -11,16 +11,19 @@ namespace {
 
 /// Two instructions: a compute with two requests, and a free.
 Report SmallReport() {
-  return {.plan_sha256 = "p",
-          .mode = "paper",
-          .peak_bytes = 1024,
-          .arena_bytes = 1024,
-          .phases = {{.name = "step",
-                      .body = {.live_after_bytes = {512, 0},
-                               .peak_bytes = {1024, 512},
-                               .request_live_bytes = {{512, 1024}, {}},
-                               .start_ns = {0, 1},
-                               .duration_ns = {1, 0}}}}};
+  return {
+      .plan_sha256 = "p",
+      .mode = "paper",
+      .peak_bytes = 1024,
+      .arena_bytes = 1024,
+      .phases = {
+          {.name = "step",
+           .body = {.live_after_bytes = {512, 0},
+                    .peak_bytes = {1024, 512},
+                    .peak_by_role = {{.role = BufferRole::kActivation, .size_bytes = {1024, 512}}},
+                    .request_live_bytes = {{512, 1024}, {}},
+                    .start_ns = {0, 1},
+                    .duration_ns = {1, 0}}}}};
 }
 
 TEST(ReportTest, SurvivesTheRoundTrip) {
@@ -52,6 +55,37 @@ TEST(ReportTest, RefusesListsOfDifferentLengths) {
   } catch (const InputError& error) {
     EXPECT_STREQ(error.what(), "r.json:/phases/0/body: has lists of different lengths");
   }
+}
+
+TEST(ReportTest, RefusesRolesOfAnotherLength) {
+  Report report = SmallReport();
+  report.phases[0].body.peak_by_role[0].size_bytes.pop_back();
+
+  try {
+    ReportFromJson(ToJson(report), "r.json");
+    FAIL() << "was read";
+  } catch (const InputError& error) {
+    EXPECT_STREQ(error.what(),
+                 "r.json:/phases/0/body/peak_by_role: has lists of another length than the others");
+  }
+}
+
+TEST(ReportTest, NamesTheRoleThatDiffers) {
+  Report measured = SmallReport();
+  std::vector<RolePeaks>& peaks = measured.phases[0].body.peak_by_role;
+  peaks[0].size_bytes[1] = 1024;
+  EXPECT_EQ(FirstMemoryDifference(SmallReport(), measured),
+            "phase step, body instruction 1, activation when most is live: 512 bytes predicted, "
+            "1024 measured");
+  peaks[0].role = BufferRole::kWeight;
+  EXPECT_EQ(FirstMemoryDifference(SmallReport(), measured),
+            "phase step, body: activation predicted, none measured");
+  peaks = {SmallReport().phases[0].body.peak_by_role[0],
+           {.role = BufferRole::kWorkspace, .size_bytes = {0, 0}}};
+  EXPECT_EQ(FirstMemoryDifference(SmallReport(), measured),
+            "phase step, body: workspace measured, none predicted");
+  peaks.clear();  // As reports of earlier versions.
+  EXPECT_EQ(FirstMemoryDifference(SmallReport(), measured), "");
 }
 
 TEST(ReportTest, EqualMemoryHasNoDifferenceWhateverTheTimes) {

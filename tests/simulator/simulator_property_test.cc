@@ -1,6 +1,8 @@
 // What the simulator owes for every plan: the numbers that other code put into its head.
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "ir/check_plan.h"
 #include "planner/make_plan.h"
 #include "simulator/simulator.h"
@@ -52,6 +54,15 @@ TEST_P(SimulatorProperty, RolesAtThePeakAddUpToIt) {
   std::int64_t sum_bytes = 0;
   for (const RoleBytes& part : report.peak_by_role) sum_bytes += part.size_bytes;
   EXPECT_EQ(sum_bytes, report.peak_bytes);
+  for (const PhaseReport& phase : report.phases) {
+    for (const Timeline* part : {&phase.prologue, &phase.body, &phase.epilogue}) {
+      std::vector<std::int64_t> sums_bytes(part->peak_bytes.size(), 0);
+      for (const RolePeaks& peaks : part->peak_by_role) {
+        for (std::size_t i = 0; i < sums_bytes.size(); ++i) sums_bytes[i] += peaks.size_bytes[i];
+      }
+      EXPECT_EQ(sums_bytes, part->peak_bytes);
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, SimulatorProperty, ::testing::Range(0U, 100U));

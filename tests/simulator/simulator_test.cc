@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <vector>
 
 #include "ir/errors.h"
@@ -13,6 +14,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Pair;
 
 constexpr std::int64_t kUnit = 512;  // Every size below is a multiple of it.
 
@@ -107,6 +109,13 @@ TEST(SimulateTest, CountsBytesInstructionByInstruction) {
   EXPECT_THAT(InUnits(body.peak_bytes), ElementsAre(3, 7, 6, 5, 5));
   EXPECT_THAT(InUnits(body.request_live_bytes[1]), ElementsAre(7, 4, 7));
   EXPECT_THAT(body.request_live_bytes[2], IsEmpty());
+  std::map<BufferRole, std::vector<std::int64_t>> roles;
+  for (const RolePeaks& peaks : body.peak_by_role) roles[peaks.role] = InUnits(peaks.size_bytes);
+  EXPECT_THAT(roles, ElementsAre(Pair(BufferRole::kWeight, ElementsAre(1, 1, 1, 1, 1)),
+                                 Pair(BufferRole::kActivation, ElementsAre(2, 2, 5, 3, 3)),
+                                 Pair(BufferRole::kOutput, ElementsAre(0, 0, 0, 1, 1)),
+                                 // B's first scratch: the first of the moments with 7.
+                                 Pair(BufferRole::kWorkspace, ElementsAre(0, 4, 0, 0, 0))));
   EXPECT_EQ(report.peak_bytes, 7 * kUnit);
   EXPECT_EQ(report.arena_bytes, 8 * kUnit);  // B's second scratch lies at 7.
 }
