@@ -111,6 +111,7 @@ std::vector<Step> Columns(const std::vector<Step>& steps, double end) {
 
 std::vector<std::int64_t> BytesOf(const std::vector<Step>& columns) {
   std::vector<std::int64_t> bytes;
+  bytes.reserve(columns.size());
   for (const Step& step : columns) bytes.push_back(step.bytes);
   return bytes;
 }
@@ -118,6 +119,7 @@ std::vector<std::int64_t> BytesOf(const std::vector<Step>& columns) {
 /// Of each column the bytes of `role` and those below it.
 std::vector<std::int64_t> BytesUpTo(std::size_t role, const std::vector<Step>& columns) {
   std::vector<std::int64_t> bytes;
+  bytes.reserve(columns.size());
   for (const Step& step : columns) {
     bytes.push_back(std::accumulate(step.by_role.begin(),
                                     step.by_role.begin() + static_cast<std::ptrdiff_t>(role) + 1,
