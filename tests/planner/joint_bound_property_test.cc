@@ -201,12 +201,13 @@ TEST(JointBoundProperty, NoMoreWindowsThanAskedForAndTheBestOfThemCounts) {
 
 /// One row with a random multiplier; many are none of the relaxation's.
 BoundRows RandomRow(const Profile& profile, const Certificate& certificate, std::mt19937& random) {
-  const auto row = static_cast<BoundRow>(random() % 17);
+  const auto row = static_cast<BoundRow>(random() % 19);
   BoundRows rows{.row = row,
                  .cut = static_cast<std::int32_t>(random() % certificate.cuts.size()),
                  .multipliers = {static_cast<std::int64_t>(random() % 40'000)}};
   const bool has_op = row == BoundRow::kClosure || row == BoundRow::kSuffixClosure ||
-                      row == BoundRow::kSuffixSum || row == BoundRow::kOrigin;
+                      row == BoundRow::kSuffixSum || row == BoundRow::kOrigin ||
+                      row == BoundRow::kSuffixOrigin;
   const bool is_time = row == BoundRow::kCompute || row == BoundRow::kSuffixCompute ||
                        row == BoundRow::kToHost || row == BoundRow::kToDevice;
   const bool is_memory = row == BoundRow::kMemory || row == BoundRow::kHostMemory;
