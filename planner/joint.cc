@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -39,11 +40,10 @@ constexpr double kLooksAtAddresses[] = {0.5, 0.65, 0.8, 0.9};
 constexpr double kWithoutCopiesPart = 0.2;
 // Of the time: for the bound.
 constexpr double kBoundPart = 0.25;
-// Of the memory, for the relaxation to choose starts by; of the time, for each of them at most.
-constexpr std::int64_t kGuidePercents[] = {95, 90, 85, 80, 75, 70, 60, 50};
-constexpr double kGuidePart = 0.05;
-// Of an op that the relaxation runs again by more than this share, a start drops what it makes.
-constexpr double kHalf = 0.5;
+// Of the memory, for the relaxation to choose starts by, the best ones first; of the time, for all
+// of them.
+constexpr std::int64_t kGuidePercents[] = {80, 70, 90, 60, 50, 95};
+constexpr double kGuidePart = 0.15;
 // Persistent bytes are cut into so many shards.
 constexpr std::int64_t kShardCount = 800;
 constexpr std::int64_t kLeastShardBytes = std::int64_t{1} << 20;
@@ -309,17 +309,21 @@ class Joint {
   /// What the relaxation makes again, for all memory and for less: it sees the peak alone, and not
   /// what copies and runs need beside what is kept.
   void StartFromGuides() {
-    starts_.push_back(DropsOf(bound_.guide));
+    starts_.push_back(DropsOfGuide(programs_.front(), bound_.guide));
     if (!HasHighs()) return;
     const std::vector<std::int32_t> cuts =
         ChooseCuts(problem_.profile, problem_.effects, UpdateOrder::kAtOnce, 1, 0);
+    const auto begin = std::chrono::steady_clock::now();
     for (const std::int64_t percent : kGuidePercents) {
+      const std::chrono::duration<double> used = std::chrono::steady_clock::now() - begin;
+      const double left_s = kGuidePart * options_.time_limit_s - used.count();
+      if (left_s <= 0) return;
       const JointBoundRequest request{.updates = UpdateOrder::kAtOnce,
                                       .arena_bytes = problem_.budget_bytes / 100 * percent,
-                                      .time_limit_s = kGuidePart * options_.time_limit_s,
+                                      .time_limit_s = left_s,
                                       .stop = options_.stop};
-      starts_.push_back(
-          DropsOf(ProveJointBoundAt(problem_.profile, problem_.effects, request, cuts).guide));
+      const JointBound bound = ProveJointBoundAt(problem_.profile, problem_.effects, request, cuts);
+      starts_.push_back(DropsOfGuide(programs_.front(), bound.guide));
     }
   }
 
@@ -356,22 +360,6 @@ class Joint {
 
   bool HasShards() const {
     return std::ranges::any_of(programs_.front().items, &JointItem::is_shard);
-  }
-
-  /// By item: whether the relaxation makes it again. Without state to page its choice is nearly
-  /// whole.
-  std::vector<std::uint8_t> DropsOf(const JointGuide& guide) const {
-    const PagedProgram& program = programs_.front();
-    std::vector<double> shares(problem_.profile.ops.size(), 0);
-    for (const JointRecompute& again : guide.recompute) shares[Index(again.op)] = again.share;
-    std::vector<std::uint8_t> drops(program.items.size(), 0);
-    for (std::size_t i = 0; i < program.items.size(); ++i) {
-      const JointItem& item = program.items[i];
-      if (!CrossesTurn(program, item)) continue;
-      const OpId creator = program.ops[static_cast<std::size_t>(item.creator)].id;
-      drops[i] = shares[Index(creator)] > kHalf ? 1 : 0;
-    }
-    return drops;
   }
 
   /// By item: whether it is away when the turn's op runs, although it is needed later.

@@ -199,6 +199,29 @@ TEST(JointBoundProperty, NoMoreWindowsThanAskedForAndTheBestOfThemCounts) {
   }
 }
 
+TEST(JointBoundProperty, WithoutStateMoreCutsProveNoLess) {
+  if (!HasHighs()) GTEST_SKIP() << WhyNoHighs();
+  int strong_count = 0;
+  for (std::uint32_t seed = 1; seed <= kSeedCount; ++seed) {
+    std::mt19937 random(seed);
+    Profile profile = TinyActivations(random);
+    profile.device = TinyDevice({.copy_ns_per_block = 1'000});
+    const std::vector<OpEffects> effects = DeriveEffects(profile);
+    const JointBoundRequest request{
+        .arena_bytes = 512 * static_cast<std::int64_t>(8 + random() % 4), .small_bytes = 0};
+    std::vector<std::int32_t> cuts{0, static_cast<std::int32_t>(1 + random() % 4)};
+    const std::int64_t few_ns = ProveJointBoundAt(profile, effects, request, cuts).duration_ns;
+    for (std::int32_t place = 1; place < 5; ++place) {
+      if (place != cuts[1] && random() % 2 == 0) cuts.push_back(place);
+    }
+    std::ranges::sort(cuts);
+    const std::int64_t more_ns = ProveJointBoundAt(profile, effects, request, cuts).duration_ns;
+    EXPECT_GE(more_ns + 20, few_ns) << "seed " << seed;  // 20 ns: multipliers are rounded.
+    strong_count += few_ns > KeepAllDurationNs(profile) ? 1 : 0;
+  }
+  EXPECT_GT(strong_count, 20);
+}
+
 /// One row with a random multiplier; many are none of the relaxation's.
 BoundRows RandomRow(const Profile& profile, const Certificate& certificate, std::mt19937& random) {
   const auto row = static_cast<BoundRow>(random() % 19);
