@@ -123,6 +123,10 @@ class PhaseSearch {
   void Start(const UnitLimits& limits) {
     for (std::size_t i = 0; i < kChainCount; ++i) {
       chains_.push_back(std::make_unique<JointSearch>(program_, limits, patterns_, ChainSeed(i)));
+      if (i > 0) {  // It would find the same.
+        chains_.back()->Restart(chains_.front()->best());
+        continue;
+      }
       for (const std::vector<std::uint8_t>& drops : patterns_) {
         JointChoice choice(program_.items.size());
         choice.drops = drops;
