@@ -71,7 +71,8 @@ class Evaluation {
   void CheckLists(const BoundRows& rows) const {
     if (rows.cut < 0 || rows.cut >= count_) Fail("is about a cut that is not there");
     const bool has_ops = rows.row == BoundRow::kClosure || rows.row == BoundRow::kSuffixClosure ||
-                         rows.row == BoundRow::kSuffixSum || rows.row == BoundRow::kOrigin;
+                         rows.row == BoundRow::kSuffixSum || rows.row == BoundRow::kOrigin ||
+                         rows.row == BoundRow::kSuffixOrigin;
     const bool is_of_window = rows.row == BoundRow::kMemory || rows.row == BoundRow::kHostMemory ||
                               rows.row == BoundRow::kCompute ||
                               rows.row == BoundRow::kSuffixCompute ||
@@ -149,6 +150,14 @@ class Evaluation {
     if (can_run) At(again_after_, window, CreatorOf(buffer)) -= y;
   }
 
+  /// The same of S(u, w) + H(u, w) + Z of the creator.
+  void AddSuffixOrigin(std::int32_t window, BufferId buffer, bool is_as_created, Wide y) {
+    At(kept_, window, Index(buffer)) -= y;
+    At(on_host_, window, Index(buffer)) -= y;
+    const bool can_run = is_as_created && !facts_.buffers[Index(buffer)].is_persistent;
+    if (can_run) At(again_after_, window, CreatorOf(buffer)) -= y;
+  }
+
   void Add(const BoundRows& rows) {
     const std::int64_t y = rows.multipliers[entry_];
     if (y < 0 || y > kLargestMultiplier) FailEntry("is out of range");
@@ -210,6 +219,22 @@ class Evaluation {
         const bool is_as_created = ReadOf(op, buffer).version == 0;
         At(again_, rows.cut, Index(op)) += y;
         return AddOrigin(rows.cut, buffer, is_as_created, y);
+      }
+      case BoundRow::kSuffixSomewhere: {
+        const BufferId buffer = EarlierBufferOf(rows);
+        const WindowBuffer& facts = facts_.buffers[Index(buffer)];
+        if ((facts.used | facts.late) >> rows.cut == 0) {
+          FailEntry("names a buffer that is not needed then");
+        }
+        total_ += y;
+        return AddSuffixOrigin(rows.cut, buffer, facts.first_write >= facts_.Start(rows.cut), y);
+      }
+      case BoundRow::kSuffixOrigin: {
+        const OpId op = OpOf(rows);
+        const BufferId buffer = EarlierBufferOf(rows);
+        const bool is_as_created = ReadOf(op, buffer).version == 0;
+        At(again_after_, rows.cut, Index(op)) += y;
+        return AddSuffixOrigin(rows.cut, buffer, is_as_created, y);
       }
     }
   }

@@ -40,6 +40,9 @@
 //                         as need, closure, and what sums up R, with Z and all I(u, t) for the
 //                         windows t >= w in which u can still help a first run (a plan loses
 //                         nothing without other copies)
+//     suffix_somewhere(w, u)      S(u, w) + H(u, w) + Z(r, w) >= 1         needed from w on
+//     suffix_origin(w, j, u)      S(u, w) + H(u, w) + Z(r, w) >= Z(j, w)   j reads u; with r as in
+//                                 r(u): its creator's Z where that can bring u back
 //
 // What the cut's op uses has S = 1. Rows about u are there if u was made before the cut; one
 // made in the window is free in it. Persistent buffers with the same uses, by window, are one

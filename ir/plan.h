@@ -94,6 +94,8 @@ enum class BoundRow : std::uint8_t {
                    // window, too, or it is made again.
   kHostMemory,     // What the host holds fits its pool.
   kOrigin,         // As closure, with what the host holds at the cut instead of what comes back.
+  kSuffixSomewhere,  // As suffix need and closure, with what the host holds at the cut instead of
+  kSuffixOrigin,     // all that comes back.
 };
 
 /// Rows of one kind at one cut, each with its multiplier.

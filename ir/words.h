@@ -22,10 +22,11 @@ constexpr auto WordsOf(InstructionKind) {
 }
 constexpr auto WordsOf(PlanStatus) { return std::array{"optimal", "feasible"}; }
 constexpr auto WordsOf(BoundRow) {
-  return std::array{"memory",         "need",       "closure", "carry",          "suffix_need",
-                    "suffix_closure", "suffix_sum", "compute", "suffix_compute", "to_host",
-                    "to_device",      "write",      "host",    "fetch",          "somewhere",
-                    "host_memory",    "origin"};
+  return std::array{
+      "memory",       "need",    "closure",        "carry",       "suffix_need", "suffix_closure",
+      "suffix_sum",   "compute", "suffix_compute", "to_host",     "to_device",   "write",
+      "host",         "fetch",   "somewhere",      "host_memory", "origin",      "suffix_somewhere",
+      "suffix_origin"};
 }
 constexpr auto WordsOf(Stream) { return std::array{"compute", "to_host", "to_device"}; }
 constexpr auto WordsOf(ReportSource) { return std::array{"predicted", "measured"}; }

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -15,6 +16,8 @@
 #include "planner/joint_emit.h"
 #include "planner/joint_limits.h"
 #include "planner/joint_search.h"
+#include "planner/joint_windows.h"
+#include "planner/linear_program.h"
 #include "planner/paged_arena.h"
 #include "planner/paged_program.h"
 #include "planner/paged_timing.h"
@@ -37,6 +40,10 @@ constexpr double kLooksAtAddresses[] = {0.5, 0.65, 0.8, 0.9};
 constexpr double kWithoutCopiesPart = 0.2;
 // Of the time: for the bound.
 constexpr double kBoundPart = 0.25;
+// Of the memory, for the relaxation to choose starts by, the best ones first; of the time, for all
+// of them.
+constexpr std::int64_t kGuidePercents[] = {80, 70, 90, 60, 50, 95};
+constexpr double kGuidePart = 0.15;
 // Persistent bytes are cut into so many shards.
 constexpr std::int64_t kShardCount = 800;
 constexpr std::int64_t kLeastShardBytes = std::int64_t{1} << 20;
@@ -104,18 +111,22 @@ struct Placed {
 /// The search for the plan of one phase.
 class PhaseSearch {
  public:
-  /// `start` are drops by item to begin with, besides others; empty: none.
-  PhaseSearch(const PagedProgram& program, const std::vector<std::uint8_t>& start,
+  /// `starts` are drops by item to begin with, besides others.
+  PhaseSearch(const PagedProgram& program, const std::vector<std::vector<std::uint8_t>>& starts,
               std::int64_t seed)
       : program_(program), patterns_(StartingDrops(program)), seed_(seed) {
-    if (start.size() == program.items.size()) {
-      patterns_.push_back(start);
+    for (const std::vector<std::uint8_t>& drops : starts) {
+      if (drops.size() == program.items.size()) patterns_.push_back(drops);
     }
   }
 
   void Start(const UnitLimits& limits) {
     for (std::size_t i = 0; i < kChainCount; ++i) {
       chains_.push_back(std::make_unique<JointSearch>(program_, limits, patterns_, ChainSeed(i)));
+      if (i > 0) {  // It would find the same.
+        chains_.back()->Restart(chains_.front()->best());
+        continue;
+      }
       for (const std::vector<std::uint8_t>& drops : patterns_) {
         JointChoice choice(program_.items.size());
         choice.drops = drops;
@@ -296,6 +307,28 @@ class Joint {
                               .arena_bytes = problem_.budget_bytes,
                               .time_limit_s = kBoundPart * options_.time_limit_s,
                               .stop = options_.stop});
+    if (!HasShards()) StartFromGuides();
+  }
+
+  /// What the relaxation makes again, for all memory and for less: it sees the peak alone, and not
+  /// what copies and runs need beside what is kept.
+  void StartFromGuides() {
+    starts_.push_back(DropsOfGuide(programs_.front(), bound_.guide));
+    if (!HasHighs()) return;
+    const std::vector<std::int32_t> cuts =
+        ChooseCuts(problem_.profile, problem_.effects, UpdateOrder::kAtOnce, 1, 0);
+    const auto begin = std::chrono::steady_clock::now();
+    for (const std::int64_t percent : kGuidePercents) {
+      const std::chrono::duration<double> used = std::chrono::steady_clock::now() - begin;
+      const double left_s = kGuidePart * options_.time_limit_s - used.count();
+      if (left_s <= 0) return;
+      const JointBoundRequest request{.updates = UpdateOrder::kAtOnce,
+                                      .arena_bytes = problem_.budget_bytes / 100 * percent,
+                                      .time_limit_s = left_s,
+                                      .stop = options_.stop};
+      const JointBound bound = ProveJointBoundAt(problem_.profile, problem_.effects, request, cuts);
+      starts_.push_back(DropsOfGuide(programs_.front(), bound.guide));
+    }
   }
 
   /// Weights may all fit: then a plan that only recomputes is one, and a start for others.
@@ -312,7 +345,7 @@ class Joint {
       return;
     }
     if (programs_.size() == 1) {
-      start_ = DropsOf(*found.schedule);
+      starts_.push_back(DropsOf(*found.schedule));
     }
     Arena arena = PlaceInArena(problem_.profile, MakeProgram(problem_.profile, problem_.effects),
                                *found.schedule);
@@ -327,6 +360,10 @@ class Joint {
       places.initial = std::move(arena.initial);
       places.arena_bytes = arena.arena_bytes;
     }
+  }
+
+  bool HasShards() const {
+    return std::ranges::any_of(programs_.front().items, &JointItem::is_shard);
   }
 
   /// By item: whether it is away when the turn's op runs, although it is needed later.
@@ -359,7 +396,7 @@ class Joint {
 
   void Start() {
     for (const PagedProgram& program : programs_) {
-      searches_.push_back(std::make_unique<PhaseSearch>(program, start_, options_.seed));
+      searches_.push_back(std::make_unique<PhaseSearch>(program, starts_, options_.seed));
       searches_.back()->Start(unit_limits_);
     }
   }
@@ -524,7 +561,7 @@ class Joint {
   const JointLimits limits_;
   const Program order_;
   ShardTable table_{};
-  std::vector<std::uint8_t> start_{};                     // Drops of a plan without copies.
+  std::vector<std::vector<std::uint8_t>> starts_{};       // Drops by item to begin with.
   std::vector<PagedProgram> programs_{};                  // By phase.
   std::vector<std::unique_ptr<PhaseSearch>> searches_{};  // By phase.
   JointBound bound_{};                                    // Empty if none is known.

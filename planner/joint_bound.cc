@@ -25,9 +25,13 @@ struct WindowCounts {
   int forward = 1;
   int backward = 1;
 };
-// Few windows are solved in a moment; of programs without state they often prove more than many,
-// between which fractions are shared.
+// Few windows are solved in a moment.
 constexpr WindowCounts kFewWindows[] = {{1, 1}, {1, 3}, {2, 5}, {3, 6}};
+
+// Without state: above so many ops a second cut takes the solver too long for what it adds, and
+// activations are free below this size only.
+constexpr std::size_t kMostOpsOfTwoCuts = 3'000;
+constexpr std::int64_t kSmallBytes = std::int64_t{32} << 10;
 
 using Clock = std::chrono::steady_clock;
 
@@ -154,26 +158,16 @@ std::vector<BoundRows> ClosedFormRows(const JointProgram& joint, double price_ns
           {.row = BoundRow::kToDevice, .cut = 1, .multipliers = {kScale}}};
 }
 
-/// Windows whose cuts get suffix rows: the one where activations press most, in programs without
-/// state to page. Where state is paged, they raise the bound by less than a tenth of a percent, and
-/// double the solver's time.
+/// Windows whose cuts get suffix rows: in programs without state all, so that more cuts prove no
+/// less. Where state is paged, they raise the bound by less than a tenth of a percent, and double
+/// the solver's time.
 std::vector<std::int32_t> SuffixWindows(const JointProgram& joint) {
+  std::vector<std::int32_t> windows{};
   const bool has_state = std::ranges::any_of(joint.buffers, [](const JointBuffer& buffer) {
     return buffer.written != 0 || buffer.late_write >= 0;
   });
-  if (has_state) return {};
-  std::vector<std::int64_t> blocks(joint.cuts.size(), 0);
-  for (const JointBuffer& buffer : joint.buffers) {
-    if (buffer.is_persistent) continue;
-    for (std::int32_t w = 0; w < joint.window_count(); ++w) {
-      const bool is_across =
-          buffer.creator < joint.cuts[static_cast<std::size_t>(w)] && (buffer.used >> w) != 0;
-      if (is_across) blocks[static_cast<std::size_t>(w)] += buffer.blocks;
-    }
-  }
-  const auto most = std::max_element(blocks.begin(), blocks.end());
-  if (*most == 0) return {};
-  return {static_cast<std::int32_t>(most - blocks.begin())};
+  for (std::int32_t w = 1; w < joint.window_count() && !has_state; ++w) windows.push_back(w);
+  return windows;
 }
 
 bool OverwritesState(const Profile& profile) {
@@ -183,8 +177,14 @@ bool OverwritesState(const Profile& profile) {
   });
 }
 
-/// Few windows first, at last as many as asked for.
-std::vector<WindowCounts> WindowCountsFor(const JointBoundRequest& request) {
+/// Few windows first, at last as many as asked for. Without state the peak of activations alone,
+/// then with the op that needs most bytes after it: more windows prove hardly more.
+std::vector<WindowCounts> WindowCountsFor(const Profile& profile,
+                                          const JointBoundRequest& request) {
+  if (!OverwritesState(profile)) {
+    if (profile.ops.size() > kMostOpsOfTwoCuts) return {{1, 0}};
+    return {{1, 0}, {1, 1}};
+  }
   std::vector<WindowCounts> rounds{};
   for (const WindowCounts& counts : kFewWindows) {
     const bool is_less =
@@ -252,9 +252,9 @@ JointBound ProveJointBound(const Profile& profile, const std::vector<OpEffects>&
   }
   const Clock::time_point begin = Clock::now();
   JointBound best = std::move(closed);
-  std::int64_t last_ns = 0;
-  for (const WindowCounts& counts : WindowCountsFor(request)) {
+  for (const WindowCounts& counts : WindowCountsFor(profile, request)) {
     JointBoundRequest rest = request;
+    if (!OverwritesState(profile)) rest.small_bytes = std::min(rest.small_bytes, kSmallBytes);
     rest.time_limit_s -= std::chrono::duration<double>(Clock::now() - begin).count();
     if (rest.time_limit_s <= 0 || (request.stop != nullptr && request.stop->load())) break;
     JointBound windows = ProveJointBoundAt(
@@ -264,16 +264,12 @@ JointBound ProveJointBound(const Profile& profile, const std::vector<OpEffects>&
       best.part += "; " + windows.part;
       break;
     }
-    const std::int64_t windows_ns = windows.duration_ns;
-    if (windows_ns >= best.duration_ns) {
+    if (windows.duration_ns >= best.duration_ns) {
       best = std::move(windows);
     } else if (best.guide.cuts.empty()) {
       best.guide = std::move(windows.guide);
       best.relaxation_ns = windows.relaxation_ns;
     }
-    // Without state more of them only share more; else it matters where cuts come to lie.
-    if (windows_ns < last_ns && !OverwritesState(profile)) break;
-    last_ns = windows_ns;
   }
   return best;
 }

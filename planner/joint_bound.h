@@ -50,7 +50,7 @@ JointBound ClosedFormJointBound(const Profile& profile, const std::vector<OpEffe
                                 const JointBoundRequest& request);
 
 /// The best of the closed form, few windows, and more and more of them, as far as they come within
-/// the time; where no state is overwritten, only until more prove less. The closed form alone
+/// the time; where no state is overwritten, one or two cuts. The closed form alone
 /// without HiGHS.
 /// Deterministic unless the time limit or `stop` ends the solver.
 JointBound ProveJointBound(const Profile& profile, const std::vector<OpEffects>& effects,

@@ -237,6 +237,17 @@ class Builder {
     return terms;
   }
 
+  /// Where what is wanted after a cut can come from: what the host holds at it instead of all that
+  /// comes back. Without it, several cuts may prove less than one of them.
+  std::vector<Term> SuffixOrigins(std::size_t b, std::int32_t window, bool is_as_created,
+                                  const std::vector<std::int32_t>& run_after) const {
+    std::vector<Term> terms{{At(lp_.kept, b, window)}, {At(lp_.on_host, b, window)}};
+    if (is_as_created) {
+      terms.push_back({run_after[static_cast<std::size_t>(joint_.buffers[b].creator)]});
+    }
+    return terms;
+  }
+
   void AddSuffix(std::int32_t window) {
     std::vector<std::int32_t> run_after(joint_.ops.size(), kNone);
     for (std::size_t place = 0; place < joint_.ops.size(); ++place) {
@@ -255,13 +266,18 @@ class Builder {
         const std::size_t b = BufferIndex(value.buffer);
         const bool is_one = joint_.buffers[b].members.size() == 1;
         if (is_there_[b] || !is_one || IsPersistent(b)) continue;
+        JointRow row{.row = BoundRow::kSuffixClosure,
+                     .window = window,
+                     .op = op.id,
+                     .buffer = joint_.buffers[b].id};
         std::vector<Term> terms = SuffixSources(b, window, value.version == 0, run_after);
         terms.push_back({run_after[place], -1});
-        AddRow({.row = BoundRow::kSuffixClosure,
-                .window = window,
-                .op = op.id,
-                .buffer = joint_.buffers[b].id},
-               0, terms);
+        AddRow(row, 0, terms);
+        if (!IsBefore(b, window)) continue;
+        row.row = BoundRow::kSuffixOrigin;
+        terms = SuffixOrigins(b, window, value.version == 0, run_after);
+        terms.push_back({run_after[place], -1});
+        AddRow(row, 0, terms);
       }
     }
     for (std::size_t b = 0; b < joint_.buffers.size(); ++b) {
@@ -270,6 +286,9 @@ class Builder {
       if (is_there_[b] || !IsBefore(b, window) || !is_needed) continue;
       AddRow({.row = BoundRow::kSuffixNeed, .window = window, .buffer = buffer.id}, 1,
              SuffixSources(b, window, IsAsCreated(b, window), run_after));
+      if (buffer.is_persistent) continue;  // Always somewhere.
+      AddRow({.row = BoundRow::kSuffixSomewhere, .window = window, .buffer = buffer.id}, 1,
+             SuffixOrigins(b, window, IsAsCreated(b, window), run_after));
     }
   }
 
@@ -405,7 +424,8 @@ std::vector<BoundRows> RoundDuals(const JointLp& lp, const std::vector<double>& 
     group.row = row.row;
     group.cut = row.window;
     const bool has_op = row.row == BoundRow::kClosure || row.row == BoundRow::kSuffixClosure ||
-                        row.row == BoundRow::kSuffixSum || row.row == BoundRow::kOrigin;
+                        row.row == BoundRow::kSuffixSum || row.row == BoundRow::kOrigin ||
+                        row.row == BoundRow::kSuffixOrigin;
     const bool has_buffer =
         !IsTimeRow(row.row) && !IsMemoryRow(row.row) && row.row != BoundRow::kSuffixSum;
     if (has_op) group.ops.push_back(row.op);

@@ -2,7 +2,7 @@
 // annealing over choices (planner/joint_sequence.h); each is built, made to fit, and timed.
 //
 //     starts    nothing dropped; all but what crosses narrow places of the forward pass (finer and
-//               finer); values that are cheap for their size
+//               finer); values that are cheap for their size; what a relaxation makes again
 //     moves     keep what a run waits for; flip drops of neighbours; give a stretch the drops of a
 //               start; flip gaps; let repair choose again
 #pragma once
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "planner/joint_eviction.h"
+#include "planner/joint_guide.h"
 #include "planner/joint_sequence.h"
 #include "planner/joint_timing.h"
 #include "planner/small_random.h"
@@ -29,6 +30,10 @@ struct JointState {
 
 /// Drops of the starts, by item.
 std::vector<std::vector<std::uint8_t>> StartingDrops(const PagedProgram& program);
+
+/// By item: whether what `guide` was taken from makes it again rather than keep it. Without state
+/// to page, that is nearly whole.
+std::vector<std::uint8_t> DropsOfGuide(const PagedProgram& program, const JointGuide& guide);
 
 class JointSearch {
  public:

@@ -19,6 +19,8 @@ namespace {
 constexpr std::int64_t kCutCounts[] = {8, 16, 24, 32, 48, 64, 96, 128};
 // Values that take no longer to make than to write so often at this rate are cheap.
 constexpr double kCheapNsPerByte[] = {1.0 / 500, 1.0 / 150};
+// What ops make that a relaxation runs again by more than this share is dropped.
+constexpr double kHalf = 0.5;
 
 std::size_t At(std::int32_t index) { return static_cast<std::size_t>(index); }
 
@@ -106,6 +108,19 @@ std::vector<std::vector<std::uint8_t>> StartingDrops(const PagedProgram& program
     starts.push_back(CheapDrops(program, ns_per_byte));
   }
   return starts;
+}
+
+std::vector<std::uint8_t> DropsOfGuide(const PagedProgram& program, const JointGuide& guide) {
+  std::vector<std::uint8_t> drops(program.items.size(), 0);
+  const auto is_again = [&](OpId op) {
+    const auto again = std::ranges::lower_bound(guide.recompute, op, {}, &JointRecompute::op);
+    return again != guide.recompute.end() && again->op == op && again->share > kHalf;
+  };
+  for (std::size_t i = 0; i < program.items.size(); ++i) {
+    const JointItem& item = program.items[i];
+    drops[i] = CrossesTurn(program, item) && is_again(program.ops[At(item.creator)].id) ? 1 : 0;
+  }
+  return drops;
 }
 
 }  // namespace stint

@@ -269,7 +269,7 @@ std::vector<std::int32_t> ChooseCuts(const Profile& profile, const std::vector<O
   const double forward_ns = peak_ns / forward_count;
   for (int i = 1; i < forward_count; ++i) add_best(forward_ns * (i - 0.5), forward_ns * (i + 0.5));
   const double backward_ns =
-      (static_cast<double>(needs.start_ns.back()) - peak_ns) / backward_count;
+      (static_cast<double>(needs.start_ns.back()) - peak_ns) / std::max(1, backward_count);
   for (int i = 0; i < backward_count; ++i) {
     add_best(peak_ns + backward_ns * i, peak_ns + backward_ns * (i + 1));
   }

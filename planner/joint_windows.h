@@ -80,7 +80,8 @@ std::vector<OpId> JointOrder(const Profile& profile, const std::vector<OpEffects
 
 /// Places to cut at: 0, and in each of `forward_count` - 1 windows of equal time before the op
 /// where most activations live if all are kept, and of `backward_count` windows from there on, the
-/// op that needs most bytes to run. Ascending.
+/// op that needs most bytes to run; without updates that op, too. `backward_count` may be 0.
+/// Ascending.
 std::vector<std::int32_t> ChooseCuts(const Profile& profile, const std::vector<OpEffects>& effects,
                                      UpdateOrder updates, int forward_count, int backward_count);
 
