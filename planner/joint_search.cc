@@ -8,12 +8,14 @@ namespace stint {
 namespace {
 
 constexpr double kNoPlanScore = 1e18;
+constexpr double kNoLimit = 16 * kNoPlanScore;
 // Besides the time, so that equal times are not all equal.
 constexpr double kToDeviceWeight = 0.01;
 constexpr double kToHostWeight = 0.005;
 constexpr double kRecomputeWeight = 0.02;
 // A plan that is worse by this share is accepted with probability 1/e at full heat.
 constexpr double kHottest = 0.003;
+constexpr double kLeastChance = 1e-9;
 constexpr std::int64_t kMovesBeforeReturn = 300;
 // Parts of the forward pass that take over patterns, coarse to fine.
 constexpr std::size_t kSweptPieces[] = {4, 8, 16};
@@ -48,30 +50,39 @@ JointSearch::JointSearch(const PagedProgram& program, const UnitLimits& limits,
   current_.score_ns = best_.score_ns = 4 * kNoPlanScore;
 }
 
-void JointSearch::Evaluate(const GapRules& rules, JointState& state) {
+bool JointSearch::Evaluate(const GapRules& rules, double most_ns, JointState& state) {
   state.has_plan = false;
   if (!builder_.Build(state.choice, state.sequence)) {
     state.score_ns = 3 * kNoPlanScore;
-    return;
+    return true;
   }
   run_count_ += static_cast<std::int64_t>(state.sequence.steps.size());
+  const double recompute_score_ns =
+      kRecomputeWeight * static_cast<double>(state.sequence.recompute_ns);
+  const double most_time_ns = std::min(most_ns - recompute_score_ns, kNoPlanScore);
+  if (static_cast<double>(state.sequence.begin_ns.back()) > most_time_ns) {
+    return false;
+  }
   const std::int32_t missing_units = chooser_.Choose(state.choice, rules, random_, state.sequence);
   if (missing_units > 0) {
     state.score_ns = kNoPlanScore + static_cast<double>(missing_units);
-    return;
+    return true;
   }
   state.units = chooser_.units();
-  TimeSequence(program_, limits_, state.sequence, state.units, state.times);
+  if (!TimeSequence(program_, limits_, state.sequence, state.units,
+                    static_cast<std::int64_t>(most_time_ns), state.times)) {
+    return false;
+  }
   state.has_plan = true;
   state.score_ns = static_cast<double>(state.times.duration_ns) +
                    kToDeviceWeight * static_cast<double>(state.times.to_device_ns) +
-                   kToHostWeight * static_cast<double>(state.times.to_host_ns) +
-                   kRecomputeWeight * static_cast<double>(state.sequence.recompute_ns);
+                   kToHostWeight * static_cast<double>(state.times.to_host_ns) + recompute_score_ns;
+  return true;
 }
 
 void JointSearch::Start(const JointChoice& choice) {
   next_.choice = choice;
-  Evaluate({}, next_);
+  Evaluate({}, kNoLimit, next_);
   if (next_.score_ns < best_.score_ns) {
     best_ = next_;
     current_ = next_;
@@ -98,8 +109,7 @@ void JointSearch::SweepPatterns() {
         if (next_.choice.drops == current_.choice.drops) {
           continue;
         }
-        Evaluate({}, next_);
-        if (next_.score_ns < current_.score_ns) {
+        if (Evaluate({}, current_.score_ns, next_) && next_.score_ns < current_.score_ns) {
           std::swap(current_, next_);
         }
       }
@@ -114,11 +124,13 @@ void JointSearch::Run(std::int64_t count, double heat) {
   for (std::int64_t i = 0; i < count; ++i) {
     next_.choice = current_.choice;
     Move(next_);
-    Evaluate({.noise = static_cast<double>(random_.Below(3)) * 0.1}, next_);
-    const double worse_ns = next_.score_ns - current_.score_ns;
+    // How much worse it may be is drawn before, so that what is worse need not be timed to its end.
     const double allowed_ns = kHottest * heat * heat * current_.score_ns;
-    if (worse_ns <= 0 ||
-        (next_.has_plan && allowed_ns > 0 && random_.Unit() < std::exp(-worse_ns / allowed_ns))) {
+    const double worse_ns =
+        current_.has_plan ? -allowed_ns * std::log(std::max(random_.Unit(), kLeastChance)) : 0;
+    const double most_ns = current_.score_ns + worse_ns;
+    const GapRules rules{.noise = static_cast<double>(random_.Below(3)) * 0.1};
+    if (Evaluate(rules, most_ns, next_) && next_.score_ns <= most_ns) {
       std::swap(current_, next_);
       if (current_.score_ns < best_.score_ns) {
         best_ = current_;

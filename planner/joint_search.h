@@ -56,7 +56,8 @@ class JointSearch {
   std::int64_t run_count() const { return run_count_; }
 
  private:
-  void Evaluate(const GapRules& rules, JointState& state);
+  /// Gives up where the score is above `most_ns` for certain. Whether `state` has a score.
+  bool Evaluate(const GapRules& rules, double most_ns, JointState& state);
   void Move(JointState& state);
   void KeepBeforeStall(JointState& state);
   void FlipGaps(JointState& state);

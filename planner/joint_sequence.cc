@@ -18,7 +18,15 @@ SequenceBuilder::SequenceBuilder(const PagedProgram& program)
     : program_(program), marks_(program.ops.size(), 0) {
   for (const JointItem& item : program.items) {
     const auto end = static_cast<std::int32_t>(program.ops.size());
-    last_use_.push_back(item.stays ? end : item.uses.empty() ? kNoOp : item.uses.back());
+    facts_.push_back({.last_use = item.stays          ? end
+                                  : item.uses.empty() ? kNoOp
+                                                      : item.uses.back(),
+                      .creator = item.creator,
+                      .drop_after = item.drop_after,
+                      .is_shard = item.is_shard,
+                      .can_move = item.can_move,
+                      .can_drop = item.can_drop,
+                      .is_written = !item.writes.empty()});
   }
 }
 
@@ -64,13 +72,13 @@ bool SequenceBuilder::TryBuild(JointChoice& choice, JointSequence& sequence) {
     sequence.run_of.push_back(static_cast<std::int32_t>(sequence.steps.size()));
     Run(step, false, choice, sequence);
     for (const std::int32_t item : program_.ReadsOf(step)) {
-      if (program_.items[At(item)].is_shard) {
+      const Facts& read = FactsOf(item);
+      if (read.is_shard) {
         continue;
       }
-      const JointItem& read = program_.items[At(item)];
       const bool drops = choice.drops[At(item)] != 0 && read.can_drop;
       const bool drops_again = choice.drops_again[At(item)] != 0 && step > read.drop_after;
-      if (LastUse(item) == step || (drops && read.drop_after == step) ||
+      if (read.last_use == step || (drops && read.drop_after == step) ||
           (drops && drops_again && !IsUsedSoon(item, step + 1))) {
         life_of_[At(item)] = kNoOp;
       }
@@ -91,10 +99,10 @@ bool SequenceBuilder::MakeAgain(std::int32_t step, const JointChoice& choice,
   again_.clear();
   ++mark_;
   for (const std::int32_t item : program_.ReadsOf(step)) {
-    if (program_.items[At(item)].is_shard || life_of_[At(item)] != kNoOp) {
+    if (FactsOf(item).is_shard || life_of_[At(item)] != kNoOp) {
       continue;
     }
-    const std::int32_t creator = program_.items[At(item)].creator;
+    const std::int32_t creator = FactsOf(item).creator;
     if (marks_[At(creator)] == mark_) {
       continue;
     }
@@ -113,7 +121,7 @@ bool SequenceBuilder::MakeAgain(std::int32_t step, const JointChoice& choice,
   for (const std::int32_t again : again_) {
     for (const std::int32_t item : program_.MadeBy(again)) {
       const bool drops_again = choice.drops[At(item)] != 0 && choice.drops_again[At(item)] != 0;
-      if (LastUse(item) < step || (drops_again && !IsUsedSoon(item, step))) {
+      if (FactsOf(item).last_use < step || (drops_again && !IsUsedSoon(item, step))) {
         life_of_[At(item)] = kNoOp;
       }
     }
@@ -131,13 +139,13 @@ bool SequenceBuilder::Collect(std::int32_t step) {
     }
     again_.push_back(again);
     for (const std::int32_t item : program_.ReadsOf(again)) {
-      if (program_.items[At(item)].is_shard || life_of_[At(item)] != kNoOp) {
+      if (FactsOf(item).is_shard || life_of_[At(item)] != kNoOp) {
         continue;
       }
-      if (!program_.items[At(item)].writes.empty()) {
+      if (FactsOf(item).is_written) {
         return false;  // Made again it would lack what was written in place.
       }
-      const std::int32_t creator = program_.items[At(item)].creator;
+      const std::int32_t creator = FactsOf(item).creator;
       if (marks_[At(creator)] != mark_) {
         marks_[At(creator)] = mark_;
         stack_.push_back(creator);
@@ -157,11 +165,11 @@ void SequenceBuilder::Run(std::int32_t step, bool is_again, const JointChoice& c
     Use(item, run, sequence);
   }
   for (const std::int32_t item : program_.MadeBy(step)) {
-    const JointItem& made = program_.items[At(item)];
-    const bool is_unused = LastUse(item) == kNoOp;
+    const Facts& made = FactsOf(item);
+    const bool is_unused = made.last_use == kNoOp;
     const bool is_dropped = !is_again && choice.drops[At(item)] != 0 && made.can_drop &&
                             made.drop_after == made.creator;
-    const bool is_of_another_version = is_again && !made.writes.empty();
+    const bool is_of_another_version = is_again && made.is_written;
     if (is_unused || is_dropped || is_of_another_version || life_of_[At(item)] != kNoOp) {
       continue;
     }
@@ -175,7 +183,7 @@ void SequenceBuilder::Run(std::int32_t step, bool is_again, const JointChoice& c
 }
 
 void SequenceBuilder::Use(std::int32_t item, std::int32_t run, JointSequence& sequence) {
-  const JointItem& used = program_.items[At(item)];
+  const Facts& used = FactsOf(item);
   const std::int32_t before = used_at_[At(item)];
   used_at_[At(item)] = run;
   const std::int32_t life = life_of_[At(item)];

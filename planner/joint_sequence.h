@@ -85,12 +85,20 @@ class SequenceBuilder {
   void AddGap(const SequenceGap& gap, std::int64_t wait_ns, JointSequence& sequence);
   void AddWrappingGaps(JointSequence& sequence);
   bool IsUsedSoon(std::int32_t item, std::int32_t step) const;
-  std::int32_t LastUse(std::int32_t item) const {
-    return last_use_[static_cast<std::size_t>(item)];
-  }
+  /// What each run asks of an item, in one place.
+  struct Facts {
+    std::int32_t last_use = kNoOp;    // Step; op count for what stays.
+    std::int32_t creator = kNoOp;     //
+    std::int32_t drop_after = kNoOp;  //
+    bool is_shard = false;
+    bool can_move = false;
+    bool can_drop = false;
+    bool is_written = false;
+  };
+  const Facts& FactsOf(std::int32_t item) const { return facts_[static_cast<std::size_t>(item)]; }
 
   const PagedProgram& program_;
-  std::vector<std::int32_t> last_use_{};  // By item: step; op count for what stays.
+  std::vector<Facts> facts_{};  // By item.
   // Of the sequence being built:
   std::vector<std::int32_t> life_of_{};    // By item: its life while it is live, else kNoOp.
   std::vector<std::int32_t> used_at_{};    // By item: the run that used it last; kNoOp: none.

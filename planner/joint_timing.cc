@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <map>
 
 #include "planner/peak_tree.h"
 
@@ -41,6 +40,8 @@ class OutQueue {
     }
     return when_ns;
   }
+
+  bool IsEmpty() const { return head_ == copies_.size(); }
 
   /// Forgets what is over at `now_ns`.
   void Advance(std::int64_t now_ns) {
@@ -100,23 +101,33 @@ bool IsDirty(const PagedProgram& program, const JointSequence& sequence, const S
 /// The host has what was offloaded in an earlier gap and not written since.
 void MarkClean(const PagedProgram& program, const JointSequence& sequence, JointTimes& times) {
   // By life, and by shard: its moves in the order of their gaps.
-  std::map<std::pair<bool, std::int32_t>, std::vector<std::size_t>> chains{};
+  struct Link {
+    std::int64_t chain = 0;
+    std::int32_t begin = 0;
+    std::size_t move = 0;
+  };
+  const auto life_count = static_cast<std::int64_t>(sequence.lives.size());
+  std::vector<Link> links{};
+  links.reserve(times.moves.size());
   for (std::size_t i = 0; i < times.moves.size(); ++i) {
     const SequenceGap& gap = sequence.gaps[At(times.moves[i].gap)];
-    const bool is_shard = gap.life == kNoOp;
-    chains[{is_shard, is_shard ? gap.item : gap.life}].push_back(i);
+    const std::int64_t chain = gap.life == kNoOp ? life_count + gap.item : gap.life;
+    links.push_back({.chain = chain, .begin = gap.begin, .move = i});
   }
-  for (auto& [key, chain] : chains) {
-    std::sort(chain.begin(), chain.end(), [&](std::size_t a, std::size_t b) {
-      return sequence.gaps[At(times.moves[a].gap)].begin <
-             sequence.gaps[At(times.moves[b].gap)].begin;
-    });
-    for (std::size_t k = 0; k < chain.size(); ++k) {
-      JointMove& move = times.moves[chain[k]];
-      const JointMove& before = times.moves[chain[(k + chain.size() - 1) % chain.size()]];
-      move.is_clean = key.first ? !IsDirty(program, sequence, sequence.gaps[At(move.gap)],
-                                           sequence.gaps[At(before.gap)].end)
-                                : k > 0;
+  std::sort(links.begin(), links.end(), [](const Link& a, const Link& b) {
+    return a.chain != b.chain ? a.chain < b.chain : a.begin < b.begin;
+  });
+  for (std::size_t first = 0, end = 0; first < links.size(); first = end) {
+    while (end < links.size() && links[end].chain == links[first].chain) {
+      ++end;
+    }
+    for (std::size_t k = first; k < end; ++k) {
+      JointMove& move = times.moves[links[k].move];
+      const JointMove& before = times.moves[links[k > first ? k - 1 : end - 1].move];
+      move.is_clean = links[k].chain >= life_count
+                          ? !IsDirty(program, sequence, sequence.gaps[At(move.gap)],
+                                     sequence.gaps[At(before.gap)].end)
+                          : k > first;
     }
   }
 }
@@ -125,12 +136,13 @@ void MarkClean(const PagedProgram& program, const JointSequence& sequence, Joint
 class Pass {
  public:
   Pass(const PagedProgram& program, const UnitLimits& limits, const JointSequence& sequence,
-       const std::vector<std::int32_t>& units, JointTimes& times)
+       const std::vector<std::int32_t>& units, std::int64_t most_ns, JointTimes& times)
       : program_(program),
         limits_(limits),
         sequence_(sequence),
         times_(times),
         run_count_(static_cast<std::int32_t>(sequence.steps.size())),
+        most_ns_(most_ns),
         first_units_(units.front()),
         peaks_(units),
         host_ready_ns_(times.moves.size(), 0),
@@ -140,8 +152,13 @@ class Pass {
     times_.to_host_ns = 0;
   }
 
-  void Run() {
+  /// Whether it came to the end within the most time.
+  bool Run() {
     Begin();
+    std::int64_t fetch_ns = 0;
+    for (std::size_t i = 0; i < times_.moves.size(); ++i) {
+      fetch_ns += ItemOf(i).to_device_ns;
+    }
     for (std::int32_t run = 0; run < run_count_; ++run) {
       const std::int64_t run_ns = program_.ops[At(sequence_.steps[At(run)])].duration_ns;
       out_.Advance(compute_ns_);
@@ -151,15 +168,23 @@ class Pass {
       for (; due_ < times_.moves.size() && GapOf(due_).end == run; ++due_) {
         begin_ns = std::max(begin_ns, arrival_ns_[due_]);
       }
-      begin_ns = out_.WhenAtMost(limits_.all - peaks_.Max(run, run), begin_ns);
-      NoteGone(run, begin_ns);
+      if (!out_.IsEmpty()) {
+        begin_ns = out_.WhenAtMost(limits_.all - peaks_.Max(run, run), begin_ns);
+        NoteGone(run, begin_ns);
+      }
       if (begin_ns > compute_ns_) {
         times_.stalls.emplace_back(begin_ns - compute_ns_, run);
       }
       compute_ns_ = begin_ns + run_ns;
+      const std::int64_t left_ns = sequence_.begin_ns.back() - sequence_.begin_ns[At(run) + 1];
+      const std::int64_t fetched_ns = std::max(compute_ns_, to_device_free_ns_) + fetch_ns;
+      if (compute_ns_ + left_ns > most_ns_ || fetched_ns - times_.to_device_ns > most_ns_) {
+        return false;
+      }
       Leave(run);
     }
     times_.duration_ns = std::max({compute_ns_, to_host_free_ns_, to_device_free_ns_});
+    return true;
   }
 
   /// Marks offloads that end after the last run and can wait. Whether there are any.
@@ -210,11 +235,14 @@ class Pass {
       const SequenceGap& gap = GapOf(i);
       if (!move.is_late) {
         by_begin_.push_back(i);
-        host_ready_ns_[i] = gap.kind == GapClass::kWraps ? 0 : kNotYet;
+        if (gap.kind == GapClass::kWraps) {
+          waiting_.push_back(i);
+        }
         move.gone_at = gap.begin + 1;
         continue;
       }
       Offload(i, 0);
+      waiting_.push_back(i);
       if (gap.begin + 1 < run_count_) {
         peaks_.Add(gap.begin + 1, run_count_ - 1, ItemOf(i).units);
       }
@@ -245,28 +273,28 @@ class Pass {
       } else {
         Offload(move, compute_ns_);
       }
+      if (GapOf(move).kind != GapClass::kWraps) {
+        waiting_.insert(std::lower_bound(waiting_.begin(), waiting_.end(), move), move);
+      }
     }
   }
 
   /// Those that `run` waits for, and others that begin before it ends at `end_ns`.
   void IssueFetches(std::int32_t run, std::int64_t end_ns) {
     std::size_t looked_at = 0;
-    for (std::size_t i = head_; i < times_.moves.size() && looked_at < kFetchesLookedAt; ++i) {
-      const bool is_due = GapOf(i).end == run;
+    std::size_t issued = 0;
+    for (; issued < waiting_.size() && looked_at < kFetchesLookedAt; ++issued) {
+      const std::size_t move = waiting_[issued];
+      const bool is_due = GapOf(move).end == run;
       if (!is_due && to_device_free_ns_ >= end_ns) {
         break;
       }
-      if (arrival_ns_[i] != kNotYet || host_ready_ns_[i] == kNotYet) {
-        continue;  // It comes already, or it has not even left.
-      }
       looked_at += is_due ? 0 : 1;
-      if (!Issue(i, run, is_due ? kNotYet : end_ns)) {
+      if (!Issue(move, run, is_due ? kNotYet : end_ns)) {
         break;  // Later ones shall not take the room that this one waits for.
       }
     }
-    while (head_ < times_.moves.size() && arrival_ns_[head_] != kNotYet) {
-      ++head_;
-    }
+    waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(issued));
   }
 
   /// Issues a fetch before `run` if it has room and begins before `latest_ns`. Whether it did.
@@ -298,14 +326,15 @@ class Pass {
   const JointSequence& sequence_;
   JointTimes& times_;
   const std::int32_t run_count_;
+  const std::int64_t most_ns_;
   const std::int32_t first_units_;  // Of the first run.
   PeakTree peaks_;
   OutQueue out_{};
-  std::vector<std::int64_t> host_ready_ns_{};  // By move: the host has it; kNotYet: not issued.
+  std::vector<std::int64_t> host_ready_ns_{};  // By move: the host has it, once it left.
   std::vector<std::int64_t> arrival_ns_{};     // By move: its fetch is over; kNotYet: not issued.
   std::vector<std::size_t> by_begin_{};        // Moves that leave after a run, in that order.
   std::size_t leaving_ = 0;                    // Index into by_begin_.
-  std::size_t head_ = 0;                       // All moves before it are issued.
+  std::vector<std::size_t> waiting_{};         // Moves that left and whose fetch is not issued.
   std::size_t due_ = 0;                        // All moves before it are due.
   std::int64_t compute_ns_ = 0;                // All runs so far are over.
   std::int64_t to_host_free_ns_ = 0;
@@ -314,16 +343,16 @@ class Pass {
 
 }  // namespace
 
-void TimeSequence(const PagedProgram& program, const UnitLimits& limits,
+bool TimeSequence(const PagedProgram& program, const UnitLimits& limits,
                   const JointSequence& sequence, const std::vector<std::int32_t>& units,
-                  JointTimes& times) {
+                  std::int64_t most_ns, JointTimes& times) {
   ListMoves(program, sequence, times);
   MarkClean(program, sequence, times);
-  Pass pass(program, limits, sequence, units, times);
-  pass.Run();
-  if (pass.MarkLate()) {
-    Pass(program, limits, sequence, units, times).Run();
+  Pass pass(program, limits, sequence, units, most_ns, times);
+  if (!pass.Run()) {
+    return false;
   }
+  return !pass.MarkLate() || Pass(program, limits, sequence, units, most_ns, times).Run();
 }
 
 }  // namespace stint

@@ -45,9 +45,10 @@ struct JointTimes {
 };
 
 /// Times `sequence`, whose runs need `units` of memory besides fetches that come early, within
-/// `limits`. O(runs + moves * log runs). Deterministic.
-void TimeSequence(const PagedProgram& program, const UnitLimits& limits,
+/// `limits`. Gives up as soon as it takes more than `most_ns` for certain: whether it did not, and
+/// `times` is complete. O(runs + moves * log runs). Deterministic.
+bool TimeSequence(const PagedProgram& program, const UnitLimits& limits,
                   const JointSequence& sequence, const std::vector<std::int32_t>& units,
-                  JointTimes& times);
+                  std::int64_t most_ns, JointTimes& times);
 
 }  // namespace stint
