@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <thread>
@@ -40,10 +41,12 @@ constexpr double kLooksAtAddresses[] = {0.5, 0.65, 0.8, 0.9};
 constexpr double kWithoutCopiesPart = 0.2;
 // Of the time: for the bound.
 constexpr double kBoundPart = 0.25;
-// Of the memory, for the relaxation to choose starts by, the best ones first; of the time, for all
-// of them.
-constexpr std::int64_t kGuidePercents[] = {80, 70, 90, 60, 50, 95};
-constexpr double kGuidePart = 0.15;
+// Of the memory, for the relaxation to choose starts by, the best ones first; of the time, for the
+// first few and for the others.
+constexpr std::int64_t kGuidePercents[] = {80, 70, 90, 60, 50, 95, 75, 85, 65, 55, 97, 45, 40};
+constexpr std::size_t kFirstGuides = 6;
+constexpr double kFirstGuidesPart = 0.3;
+constexpr double kGuidesPart = 0.1;
 // Persistent bytes are cut into so many shards.
 constexpr std::int64_t kShardCount = 800;
 constexpr std::int64_t kLeastShardBytes = std::int64_t{1} << 20;
@@ -318,14 +321,16 @@ class Joint {
     const std::vector<std::int32_t> cuts =
         ChooseCuts(problem_.profile, problem_.effects, UpdateOrder::kAtOnce, 1, 0);
     const auto begin = std::chrono::steady_clock::now();
-    for (const std::int64_t percent : kGuidePercents) {
+    for (std::size_t i = 0; i < std::size(kGuidePercents); ++i) {
       const std::chrono::duration<double> used = std::chrono::steady_clock::now() - begin;
-      const double left_s = kGuidePart * options_.time_limit_s - used.count();
+      const double part = i < kFirstGuides ? kFirstGuidesPart : kGuidesPart;
+      const double left_s = part * options_.time_limit_s - used.count();
       if (left_s <= 0) return;
-      const JointBoundRequest request{.updates = UpdateOrder::kAtOnce,
-                                      .arena_bytes = problem_.budget_bytes / 100 * percent,
-                                      .time_limit_s = left_s,
-                                      .stop = options_.stop};
+      const JointBoundRequest request{
+          .updates = UpdateOrder::kAtOnce,
+          .arena_bytes = problem_.budget_bytes / 100 * kGuidePercents[i],
+          .time_limit_s = left_s,
+          .stop = options_.stop};
       const JointBound bound = ProveJointBoundAt(problem_.profile, problem_.effects, request, cuts);
       starts_.push_back(DropsOfGuide(programs_.front(), bound.guide));
     }
@@ -475,7 +480,7 @@ class Joint {
   /// Gives addresses; what the arena takes too much comes off the plan's memory.
   void Finish() {
     for (int round = 0; round < kRoundLimit && HasPlan(); ++round) {
-      Placed placed = Place();
+      Placed placed = Place(static_cast<std::size_t>(round) * kVariantStride);
       if (Fits(placed)) {
         OfferFastest(std::move(placed));
         return;

@@ -13,7 +13,7 @@ namespace stint {
 // The chains take this part of the limits; the rest is for addresses.
 inline constexpr double kSearchPart = 0.85;
 // Moves of a chain, from the first to the last, after which it has done what it can.
-inline constexpr double kMoveLimit = 200'000;
+inline constexpr double kMoveLimit = 400'000;
 
 /// A part of a Solve's limits.
 struct Stretch {
