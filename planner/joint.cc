@@ -273,7 +273,7 @@ class Joint {
       begin = end;
       if (HasPlan() && limits_.UsedPart(result_.step_count) < 1) {
         Placed placed = Place();
-        LeaveGaps(placed.arena);
+        MakeRoom(placed.arena);
         if (Fits(placed)) {
           OfferFastest(std::move(placed));
         }
@@ -456,6 +456,9 @@ class Joint {
     unit_limits_.early = std::min(unit_limits_.all, unit_limits_.early - ExcessUnits(arena));
   }
 
+  /// Without shards there is little that comes early.
+  void MakeRoom(const PagedArena& arena) { HasShards() ? LeaveGaps(arena) : TakeOff(arena); }
+
   /// Other places may let copies wait less.
   void OfferFastest(Placed placed) {
     Offer(std::move(placed));
@@ -471,8 +474,8 @@ class Joint {
     return placed.arena.arena_bytes <= problem_.budget_bytes;
   }
 
-  void TakeOff(const PagedArena& arena) {
-    const std::int32_t excess_units = std::max(0, ExcessUnits(arena));
+  void TakeOff(const PagedArena& arena, std::int32_t times = 1) {
+    const std::int32_t excess_units = times * std::max(0, ExcessUnits(arena));
     unit_limits_.all -= excess_units;
     unit_limits_.early -= excess_units;
   }
@@ -487,9 +490,9 @@ class Joint {
       }
       const bool is_over = limits_.IsOver();
       if (round < kRoundLimit / 3 && !is_over) {
-        LeaveGaps(placed.arena);
+        MakeRoom(placed.arena);
       } else {
-        TakeOff(placed.arena);
+        TakeOff(placed.arena, is_over ? 2 : 1);  // Late, once should do.
       }
       for (const std::unique_ptr<PhaseSearch>& search : searches_) {
         // Late, a worse plan soon is better than a good one later.
