@@ -3,10 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <cstdio>
-#include <cstring>
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -15,19 +12,16 @@
 #include "cli/artifacts.h"
 #include "cli/budget.h"
 #include "cli/commands.h"
-#include "cli/comparison.h"
+#include "cli/generation.h"
 #include "cli/generation_request.h"
 #include "cli/interrupt.h"
 #include "cli/plan_cache.h"
 #include "cli/prepare.h"
-#include "cli/progress.h"
-#include "executor/executor.h"
 #include "files/safetensors_writer.h"
 #include "ir/errors.h"
 #include "ir/output_file.h"
 #include "ir/units.h"
 #include "models/generate.h"
-#include "simulator/simulator.h"
 
 namespace stint {
 namespace {
@@ -47,66 +41,20 @@ ones find both in the cache. Pictures depend on the seed, not on the budget. Wit
 less the negative prompt does nothing, and a step takes half the time. The seed's noise is that of
 diffusers with a CPU generator. Exit 3: nothing fits the budget (the line says how much would).)";
 
-/// What the program leaves, as CPU tensors by name.
-using Outputs = std::map<std::string, at::Tensor>;
-
-/// One generation, done.
-struct Generated {
-  Report predicted{};
-  Report measured{};
-  std::string difference{};  // In memory, between the two; empty: none.
-  Outputs outputs{};
-  std::int64_t load_ns = 0;  // Reading weights and loading them.
-};
-
-Generated Run(const Prepared& prepared, const ValueSource& weights, const ValueSource& inputs,
-              DeviceRuntime& runtime) {
-  const Plan& plan = *prepared.answer.plan;
-  Generated generated = {.predicted = Simulate(prepared.profile, plan)};
-  Progress progress("generating", "instructions");
-  const LoadValue load = [&](const Buffer& buffer, const torch::Tensor& value) {
-    progress.Update(0, 0, "reading " + buffer.name);
-    (buffer.role == BufferRole::kInput ? inputs : weights).Load(buffer, value);
-  };
-  const auto begin = std::chrono::steady_clock::now();
-  generated.measured = Execute(
-      prepared.profile, plan, runtime, load,
-      {.iteration_count = 0,
-       .on_result =
-           [&](const Buffer& buffer, const torch::Tensor& value) {
-             generated.outputs[buffer.name] = value.clone();
-           },
-       .on_progress = [&](std::int64_t done_count,
-                          std::int64_t total_count) { progress.Update(done_count, total_count); }});
-  const std::chrono::nanoseconds whole = std::chrono::steady_clock::now() - begin;
-  generated.load_ns = whole.count() - generated.measured.duration_ns;
-  generated.difference = Compare(generated.predicted, generated.measured, &plan).memory_difference;
-  return generated;
-}
-
-/// Picture `index` of uint8 [batch, height, width, 3].
-Image PictureOf(const at::Tensor& pictures, std::int64_t index) {
-  const at::Tensor picture = pictures[index].contiguous();
-  Image image = {.width_px = picture.size(1), .height_px = picture.size(0)};
-  image.rgb.resize(picture.nbytes());
-  std::memcpy(image.rgb.data(), picture.const_data_ptr(), image.rgb.size());
-  return image;
-}
-
 void WriteOutputs(const GenerateFlags& flags, const Workload& workload,
-                  const std::vector<std::filesystem::path>& paths, const Outputs& outputs) {
+                  const std::vector<std::filesystem::path>& paths, const Generated& generated) {
   const ScopedInterrupt deferred;  // Ctrl-C comes between files, not into one.
   const auto stop_if_pressed = [&] {
     if (deferred.was_pressed()) throw std::runtime_error("interrupted");
   };
   for (std::size_t i = 0; i < paths.size(); ++i) {
     const auto index = static_cast<std::int64_t>(i);
-    WritePng(paths[i], PictureOf(outputs.at("image"), index),
+    WritePng(paths[i], PictureOf(generated, index),
              {{"parameters", DescribeParameters(flags, workload, index)}});
     stop_if_pressed();
   }
   if (flags.latents.empty()) return;
-  const at::Tensor latents = outputs.at("latents").contiguous();
+  const at::Tensor latents = generated.outputs.at("latents").contiguous();
   const TensorView view = {
       .dtype = Dtype::kF32,
       .sizes = latents.sizes().vec(),
@@ -209,8 +157,8 @@ ExitCode RunGenerateCommand(const GenerateFlags& flags) {
     return prepared.answer.status == SolveStatus::kInfeasible ? ExitCode::kInfeasible
                                                               : ExitCode::kUnknown;
   }
-  const Generated generated = Run(prepared, *weights, *inputs, *runtime);
-  WriteOutputs(flags, workload, paths, generated.outputs);
+  const Generated generated = Generate(prepared, *weights, *inputs, *runtime);
+  WriteOutputs(flags, workload, paths, generated);
   if (flags.is_json) {
     PrintSummary(flags, prepared, generated, paths);
   } else {

@@ -21,6 +21,7 @@
 #include "cli/plan_cache.h"
 #include "cli/prepare.h"
 #include "cli/progress.h"
+#include "cli/validation.h"
 #include "files/picture_folder.h"
 #include "ir/errors.h"
 #include "ir/file.h"
@@ -42,6 +43,8 @@ constexpr char kExamples[] = R"(Examples:
   stint train --model sd15/ --data boats/ --output run/ --batch 4 --accumulate 4 --clip-norm 1 \
               --schedule cosine --warmup 100 --min-snr 5 --steps 5000
   stint train --model sd15/ --data boats/ --output run/ --lora 8 --steps 1000 --resume latest
+  stint train --model sd15/ --data boats/ --output run/ --lora 8 --validation-every 100 \
+              --validation-prompt "a red boat" --validation-prompt "a boat in fog"
 
 The folder has captions beside the pictures (a.png, a.txt) or in metadata.jsonl. Pictures and
 captions are encoded once. A run stopped by Ctrl-C, by SIGTERM or by force goes on with --resume
@@ -78,6 +81,10 @@ struct TrainFlags {
   std::int64_t steps_per_checkpoint = 500;
   std::int64_t keep_count = 3;
   bool has_tensorboard = false;
+  std::vector<std::string> validation_prompts{};
+  std::int64_t steps_per_validation = 500;
+  std::int64_t validation_step_count = 30;
+  double validation_guidance = 7.5;
   std::string device = "cpu";
   bool is_deterministic = false;
   std::string budget{};
@@ -177,6 +184,26 @@ EncodedPictures Encode(const TrainFlags& flags, const PictureFolder& folder, Enc
   return EncodePictures(folder, request);
 }
 
+/// Settings of a validation's pictures.
+GenerateFlags PictureFlags(const TrainFlags& flags) {
+  return {.model = flags.model,
+          .variant = flags.variant,
+          .guidance_scale = flags.validation_guidance,
+          .size = flags.size,
+          .step_count = flags.validation_step_count,
+          .seed = static_cast<std::uint64_t>(flags.seed),
+          .device = flags.device,
+          .dtype = flags.dtype == "bfloat16" ? flags.dtype : "",
+          .is_deterministic = flags.is_deterministic,
+          .plan_time_s = flags.plan_time_s};
+}
+
+ExitCode SayNo(const std::string& what, const Prepared& prepared) {
+  fmt::print(stderr, "stint: {}{}\n", what, DescribeNo(prepared.plan_request, prepared.answer));
+  return prepared.answer.status == SolveStatus::kInfeasible ? ExitCode::kInfeasible
+                                                            : ExitCode::kUnknown;
+}
+
 void SayOutcome(const TrainFlags& flags, const TrainOutcome& outcome, const StepMetrics& last,
                 const Plan& plan) {
   if (flags.is_json) {
@@ -253,17 +280,30 @@ ExitCode RunTrainCommand(const TrainFlags& flags) {
   if (!flags.has_no_cache) {
     cache_folder = flags.cache.empty() ? DefaultCacheFolder() : std::filesystem::path(flags.cache);
   }
+  const PlanCache cache(cache_folder);
   const Prepared prepared = Prepare({.workload = workload,
                                      .is_deterministic = flags.is_deterministic,
                                      .budget_bytes = budget_bytes,
                                      .has_snapshot = true,
                                      .host_budget_bytes = host_budget_bytes,
                                      .time_limit_s = flags.plan_time_s},
-                                    PlanCache(cache_folder), *runtime);
-  if (!prepared.answer.plan) {
-    fmt::print(stderr, "stint: {}\n", DescribeNo(prepared.plan_request, prepared.answer));
-    return prepared.answer.status == SolveStatus::kInfeasible ? ExitCode::kInfeasible
-                                                              : ExitCode::kUnknown;
+                                    cache, *runtime);
+  if (!prepared.answer.plan) return SayNo("", prepared);
+  std::optional<Validation> validation;
+  if (!flags.validation_prompts.empty()) {
+    validation.emplace(
+        ValidationRequest{.prompts = flags.validation_prompts,
+                          .flags = PictureFlags(flags),
+                          .model = model,
+                          .weights = *weights,
+                          .trained = workload,
+                          .budget_bytes = budget_bytes,
+                          .run_folder = flags.output,
+                          .should_stop = [&] { return interrupt.was_pressed().load(); }},
+        cache, *runtime);
+    if (!validation->prepared().answer.plan) {
+      return SayNo("--validation-prompt: ", validation->prepared());
+    }
   }
   if (interrupt.was_pressed()) throw std::runtime_error("interrupted before the first step");
 
@@ -284,22 +324,25 @@ ExitCode RunTrainCommand(const TrainFlags& flags) {
           metrics.step, flags.step_count,
           fmt::format("loss {:.4f}  peak {}", metrics.loss, FormatBytes(metrics.peak_bytes)));
     };
-    outcome =
-        Train(prepared.profile, plan, *runtime, *weights, inputs, resumed ? &*resumed : nullptr,
-              {.step_count = flags.step_count,
-               .steps_per_checkpoint = flags.steps_per_checkpoint,
-               .keep_count = flags.keep_count,
-               .seed = static_cast<std::uint64_t>(flags.seed),
-               .schedule = schedule,
-               .has_tensorboard = flags.has_tensorboard,
-               .run = run,
-               .output = flags.output,
-               .should_stop = [&] { return interrupt.was_pressed().load(); },
-               .on_step = on_step,
-               .on_save_failed =
-                   [](const std::string& why) {
-                     fmt::print(stderr, "stint: not saved, trying again next time: {}\n", why);
-                   }});
+    outcome = Train(
+        prepared.profile, plan, *runtime, *weights, inputs, resumed ? &*resumed : nullptr,
+        {.step_count = flags.step_count,
+         .steps_per_checkpoint = flags.steps_per_checkpoint,
+         .keep_count = flags.keep_count,
+         .seed = static_cast<std::uint64_t>(flags.seed),
+         .schedule = schedule,
+         .has_tensorboard = flags.has_tensorboard,
+         .run = run,
+         .output = flags.output,
+         .should_stop = [&] { return interrupt.was_pressed().load(); },
+         .on_step = on_step,
+         .on_save_failed =
+             [](const std::string& why) {
+               fmt::print(stderr, "stint: not saved, trying again next time: {}\n", why);
+             },
+         .steps_per_pause = validation ? flags.steps_per_validation : 0,
+         .on_pause = [&](std::int64_t step_count,
+                         const StateTensors& state) { validation->Paint(step_count, state); }});
   }
   SayOutcome(flags, outcome, last, plan);
   return ExitCode::kDone;
@@ -388,6 +431,36 @@ void AddTrainingFlags(CLI::App& command, TrainFlags& flags) {
                    "Write loss, learning rate and speed as an event file of TensorBoard, too");
 }
 
+void AddValidationFlags(CLI::App& command, TrainFlags& flags) {
+  CLI::Option* const prompt =
+      command
+          .add_option("--validation-prompt", flags.validation_prompts,
+                      "Paint this with what was trained so far, into validation/ of the output "
+                      "folder; may be given again")
+          ->type_name("TEXT")
+          ->take_all()
+          ->expected(1);
+  command
+      .add_option("--validation-every", flags.steps_per_validation,
+                  "Training steps between such pictures")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber)
+      ->needs(prompt)
+      ->capture_default_str();
+  command.add_option("--validation-steps", flags.validation_step_count, "Denoising steps of each")
+      ->type_name("N")
+      ->check(CLI::Range(1, 999))
+      ->needs(prompt)
+      ->capture_default_str();
+  command
+      .add_option("--validation-guidance", flags.validation_guidance,
+                  "How far the prompt is followed; up to 1: no guidance")
+      ->type_name("SCALE")
+      ->check(CLI::Range(0.0, 1000.0))
+      ->needs(prompt)
+      ->capture_default_str();
+}
+
 void AddPlanFlags(CLI::App& command, TrainFlags& flags) {
   command.add_option("--device", flags.device, "cpu, cuda or cuda:0")
       ->type_name("NAME")
@@ -437,6 +510,7 @@ void AddTrainCommand(CLI::App& app, ExitCode& exit_code) {
   command->footer(kExamples);
   AddDataFlags(*command, *flags);
   AddTrainingFlags(*command, *flags);
+  AddValidationFlags(*command, *flags);
   AddPlanFlags(*command, *flags);
   command->add_flag("--json", flags->is_json, "Print the summary as JSON");
   command->callback([flags, &exit_code] { exit_code = RunTrainCommand(*flags); });

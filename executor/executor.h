@@ -69,6 +69,9 @@ struct LoopOptions {
   /// take as long as it needs, on any thread. on_output has seen the iteration's outputs before.
   std::function<void(std::int64_t iteration, const std::shared_ptr<StateSnapshot>& snapshot)>
       on_state{};
+  /// Of a loop of the same profile, plan and runtime that has ended: states go there again. Loading
+  /// may still read from it. Null: a new one, if states are wanted.
+  std::shared_ptr<StateSnapshot> snapshot{};
 };
 
 /// Loads `plan`, which must have passed CheckPlan, and runs it again and again; the host never

@@ -2,6 +2,7 @@
 //
 //     checkpoint-00000500.pth, checkpoint.pth   its states (files/checkpoint_folder.h)
 //     metrics.jsonl                             a line for each step
+//     validation/                               pictures on the way, if wanted
 //     cache/                                    latents and text states, unless they are elsewhere
 //     final/                                    what was trained, for others to load
 //

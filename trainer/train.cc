@@ -39,37 +39,62 @@ class Loop {
         inputs_(inputs),
         options_(options),
         trained_(TrainedNames(profile.workload)),
-        first_step_(first_step),
+        next_step_(first_step),
         metrics_(options.output, first_step) {
     if (options.has_tensorboard) tensorboard_.emplace(options.output, first_step + 1);
   }
 
-  /// Iteration i is step i, counted from 0.
+  /// Up to the end or a pause. Iteration i is step i, counted from 0.
   LoopOptions Options() {
-    return {.first_iteration = first_step_,
-            .iteration_count = options_.step_count - first_step_,
+    last_time_.reset();
+    return {.first_iteration = next_step_,
+            .iteration_count = options_.step_count - next_step_,
             .next_input = [this](std::int64_t step, const Buffer& buffer,
                                  const torch::Tensor& value) { inputs_.Fill(step, buffer, value); },
             .on_output =
                 [this](std::int64_t step, const Buffer& buffer, const torch::Tensor& value) {
                   if (buffer.name == "loss") Tell(step, value.item<double>());
                 },
-            .is_last = [this](std::int64_t step) { return IsLast(step); },
+            .is_last = [this](std::int64_t step) { return IsLast(step) || IsPause(step); },
             .wants_state = [this](std::int64_t step) { return WantsState(step); },
             .on_state =
                 [this](std::int64_t step, const std::shared_ptr<StateSnapshot>& snapshot) {
                   snapshot_ = snapshot;
                   Save(step + 1);
-                }};
+                },
+            .snapshot = snapshot_};
+  }
+
+  /// After each loop. Whether another one follows.
+  bool Pause(const Report& measured) {
+    process_bytes_ = std::max(process_bytes_, measured.process_bytes);
+    const bool is_stopped = is_last_ && taken_steps_ < options_.step_count;
+    if (is_stopped || !IsPause(taken_steps_ - 1)) return false;
+    if (is_last_) {
+      saver_.Wait();  // Throws what the last save threw.
+    } else {
+      WaitForSave();
+    }
+    options_.on_pause(taken_steps_, state_);
+    next_step_ = taken_steps_;
+    return !is_last_;
+  }
+
+  /// What the next loop starts from. It lies in the snapshot.
+  TrainingState Resumed() const {
+    TrainingState state = {.step = taken_steps_};
+    SetTensors(state_, trained_, state);
+    return state;
   }
 
   /// After the loop: the last state, and the files for others if the run is at its end.
   TrainOutcome Finish(Report measured) {
     saver_.Wait();  // Throws what the last save threw.
-    TrainOutcome outcome = {.step_count = saved_steps_,
-                            .is_finished = saved_steps_ == options_.step_count,
+    measured.process_bytes = std::max(measured.process_bytes, process_bytes_);
+    TrainOutcome outcome = {.step_count = taken_steps_,
+                            .is_finished = taken_steps_ == options_.step_count,
                             .measured = std::move(measured)};
-    if (outcome.is_finished) Export(saved_, profile_.workload, options_.output / "final");
+    if (outcome.is_finished) Export(state_, profile_.workload, options_.output / "final");
     return outcome;
   }
 
@@ -81,10 +106,16 @@ class Loop {
     return is_last_;
   }
 
+  bool IsPause(std::int64_t step) const {
+    return options_.on_pause && options_.steps_per_pause > 0 &&
+           (step + 1) % options_.steps_per_pause == 0;
+  }
+
   bool WantsState(std::int64_t step) {
     const bool is_due =
         options_.steps_per_checkpoint > 0 && (step + 1) % options_.steps_per_checkpoint == 0;
-    if (!is_due && !is_last_) return false;
+    is_saved_ = is_due || is_last_;
+    if (!is_saved_ && !IsPause(step)) return false;
     // There is one snapshot: the state in it is on the disk, or will never be.
     const Clock::time_point begin = Clock::now();
     WaitForSave();
@@ -92,9 +123,9 @@ class Loop {
     return true;
   }
 
-  /// Begins to save the snapshot, which is still being taken.
+  /// Begins to look at the snapshot, which is still being taken, and to save it if it is to be.
   void Save(std::int64_t step_count) {
-    saved_steps_ = step_count;
+    taken_steps_ = step_count;
     TrainingState state = {
         .epoch = inputs_.EpochsIn(step_count),
         .step = step_count,
@@ -111,10 +142,11 @@ class Loop {
         .data_order = {{"seed", static_cast<std::int64_t>(options_.seed)},
                        {"sample", inputs_.SamplesIn(step_count)}},
         .run = options_.run};
-    saver_.Start([this, state = std::move(state)]() mutable {
+    saver_.Start([this, is_saved = is_saved_, state = std::move(state)]() mutable {
       snapshot_->Wait();
-      saved_ = TakeTensors(profile_, *snapshot_);
-      SetTensors(saved_, trained_, state);
+      state_ = TakeTensors(profile_, *snapshot_);
+      if (!is_saved) return;
+      SetTensors(state_, trained_, state);
       SaveTrainingState(options_.output, state, options_.keep_count);
     });
   }
@@ -152,13 +184,15 @@ class Loop {
   StepInputs& inputs_;
   const TrainOptions& options_;
   std::vector<std::string> trained_;
-  std::int64_t first_step_;
+  std::int64_t next_step_;  // The first one of the loop.
   MetricsFile metrics_;
   std::optional<TensorBoardFile> tensorboard_{};
   bool is_last_ = false;
+  bool is_saved_ = false;  // What the snapshot is taken for, besides a pause.
   std::shared_ptr<StateSnapshot> snapshot_{};
-  StateTensors saved_{};                 // In the snapshot; the saver's until it has done.
-  std::int64_t saved_steps_ = 0;         // Steps that were done then.
+  StateTensors state_{};                 // In the snapshot; the saver's until it has done.
+  std::int64_t taken_steps_ = 0;         // Steps that were done then.
+  std::int64_t process_bytes_ = 0;       // Highest of the loops before.
   std::optional<double> save_wait_s_{};  // Until the metrics of the step are told.
   std::optional<Clock::time_point> last_time_{};
   double mean_step_s_ = 0;
@@ -180,6 +214,13 @@ TrainOutcome Train(const Profile& profile, const Plan& plan, DeviceRuntime& runt
   Check(first_step < options.step_count, "there are steps to do");
   Loop loop(profile, plan, inputs, first_step, options);
   Report measured = RunLoop(profile, plan, runtime, load, loop.Options());
+  while (loop.Pause(measured)) {
+    const TrainingState paused = loop.Resumed();
+    const LoadValue load_again = LoadStart(
+        {.base = base, .seed = options.seed, .resumed = &paused, .where = "the state of the pause"},
+        profile.workload);
+    measured = RunLoop(profile, plan, runtime, load_again, loop.Options());
+  }
   return loop.Finish(std::move(measured));
 }
 

@@ -16,6 +16,7 @@
 #include "ir/report.h"
 #include "models/workload.h"
 #include "trainer/run_folder.h"
+#include "trainer/state.h"
 #include "trainer/step_inputs.h"
 
 namespace stint {
@@ -32,6 +33,10 @@ struct TrainOptions {
   std::function<bool()> should_stop{};                // Asked after each step; may be empty.
   std::function<void(const StepMetrics&)> on_step{};  // May be empty.
   std::function<void(const std::string& why)> on_save_failed{};  // The run goes on; may be empty.
+  std::int64_t steps_per_pause = 0;                              // 0: never.
+  /// After each so many steps, with the state as they left it: the run has left the device then,
+  /// and begins again from that state, to the same bits. May be empty.
+  std::function<void(std::int64_t step_count, const StateTensors& state)> on_pause{};
 };
 
 struct TrainOutcome {

@@ -187,6 +187,69 @@ class TrainTest(unittest.TestCase):
         self.check_killed_run("--autocast", "bfloat16", "--lora", 2, "--batch", 4,
                               budget_share=0.85)
 
+    def pictures(self, folder):
+        paths = sorted((folder / "validation").iterdir())
+        return {path.name: Image.open(path) for path in paths}
+
+    def paint(self, *flags):
+        """What `stint generate` paints."""
+        path = self.folder / "painted.png"
+        subprocess.run([STINT, "generate", "--size", "64x64", "--steps", "2", "--seed", str(SEED),
+                        "--prompt", "a red boat", "--cache", self.root / "plans", "--output", path,
+                        *map(str, flags)], check=True, capture_output=True)
+        return Image.open(path)
+
+    def check_validation(self, *flags):
+        """A run with pictures equals one without; returns the last picture of the first prompt."""
+        flags = (*flags, "--steps", 6, "--learning-rate", 1e-2)
+        plain = self.folder / "plain"
+        self.train(*flags, output=plain)
+        self.train(*flags, "--checkpoint-every", 3, "--validation-every", 2, "--validation-steps",
+                   2, "--validation-prompt", "a red boat", "--validation-prompt", "fog")
+        self.assert_equal_states(self.state(), self.state(folder=plain))
+        self.assertEqual([line["loss"] for line in self.metrics()],
+                         [line["loss"] for line in self.metrics(plain)])
+        pictures = self.pictures(self.run_folder)
+        self.assertEqual(list(pictures), [f"step-{step:08}-{i}.png" for step in (2, 4, 6)
+                                          for i in range(2)])
+        for name in ("step-00000004-0.png", "step-00000006-0.png", "step-00000002-1.png"):
+            self.assertNotEqual(pictures[name].tobytes(), pictures["step-00000002-0.png"].tobytes())
+        words = pictures["step-00000004-1.png"].text["parameters"]
+        self.assertTrue(words.startswith("fog\nSteps: 2, "), words)
+        self.assertTrue(words.endswith(", Training step: 4"), words)
+        return pictures["step-00000006-0.png"]
+
+    def test_pictures_on_the_way_are_those_of_the_adapters_and_change_nothing(self):
+        last = self.check_validation("--lora", 2, "--batch", 2)
+        painted = self.paint("--model", self.model, "--lora",
+                             self.run_folder / "final/pytorch_lora_weights.safetensors")
+        self.assertEqual(last.tobytes(), painted.tobytes())
+
+    def test_pictures_on_the_way_are_those_of_the_averages_and_change_nothing(self):
+        last = self.check_validation("--ema", 0.9, "--clip-norm", 1)
+        model = self.folder / "model"
+        shutil.copytree(self.model, model)
+        shutil.rmtree(model / "unet")
+        shutil.copytree(self.run_folder / "final/unet", model / "unet")
+        self.assertEqual(last.tobytes(), self.paint("--model", model).tobytes())
+
+    def test_a_killed_run_with_pictures_goes_on_to_the_same_bits(self):
+        self.check_killed_run("--lora", 2, "--batch", 2, "--validation-prompt", "fog",
+                              "--validation-every", 7, "--validation-steps", 1)
+        self.assertEqual(list(self.pictures(self.run_folder)),
+                         [f"step-{step:08}-0.png" for step in (7, 14, 21, 28)])
+
+    def test_pictures_that_do_not_fit_end_the_run_before_its_first_step(self):
+        flags = ("--lora", 2, "--batch", 4, "--steps", 1)
+        plain = self.train(*flags, "--json", output=self.folder / "plain")
+        # As much as training takes; the autoencoder's decoder takes more.
+        budget_bytes = json.loads(plain.stdout)["predicted_arena_bytes"]
+        self.train(*flags, "--budget", f"{budget_bytes}B", output=self.folder / "fits")
+        done = self.train(*flags, "--budget", f"{budget_bytes}B", "--validation-prompt", "fog",
+                          code=3)
+        self.assertRegex(done.stderr, "^stint: --validation-prompt: --budget: no plan fits ")
+        self.assertFalse((self.run_folder / "metrics.jsonl").exists())
+
     def moved(self, *flags):
         """How far all weights are from where they began, as one vector, after 20 small steps."""
         # A rate of next to nothing leaves the weights as bfloat16 has them.
