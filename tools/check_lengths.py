@@ -7,7 +7,7 @@ import re
 import sys
 
 MAX_LINES = 600
-MAX_TORCH_FILES = 67  # Outside of tests/. Each takes 20 s and more to compile; each model is one.
+MAX_TORCH_FILES = 69  # Outside of tests/. Each takes 20 s and more to compile; each model is one.
 MAX_TORCH_TESTS = 26
 SOURCES = {".h", ".cc", ".cu", ".cuh", ".py", ".sh", ".cmake"}
 GENERATED = {".git", ".venv", "build", "results", "__pycache__", "shared"}
