@@ -219,8 +219,8 @@ TEST_F(CopiesTest, TheReportSaysWhatEachStreamDid) {
   for (std::size_t i = 0; i < 3; ++i) {
     EXPECT_EQ(measured.streams[i].copied_bytes, predicted.streams[i].copied_bytes);
   }
-  // Of compute's time no more is known: stalls are those of the last repetition, which may have been
-  // interrupted where the first was not.
+  // Of compute's time no more is known: stalls are those of the last repetition, which may have
+  // been interrupted where the first was not.
   EXPECT_GT(measured.streams[1].busy_ns, 0);
   EXPECT_GT(measured.streams[2].busy_ns, 0);
   for (const Stall& stall : measured.stalls) {
