@@ -101,8 +101,7 @@ std::string ChartLegend(const Report& predicted) {
     }
   }
   std::string legend = "<p class=\"legend\">" + Key("var(--measured)", "measured");
-  if (roles.empty()) legend += Key("var(--area)", "predicted");
-  if (!roles.empty()) legend += "<span>predicted:</span>";
+  legend += roles.empty() ? Key("var(--area)", "predicted") : "<span>predicted:</span>";
   for (const BufferRole role : roles) legend += Key(ColourOf(role), ToString(role));
   return legend + "</p>\n";
 }

@@ -134,26 +134,19 @@ class Evaluation {
     const bool can_run = is_as_created && !facts_.buffers[Index(buffer)].is_persistent;
     if (can_run) At(again_, window, CreatorOf(buffer)) -= y;
   }
-  /// The same of S(u, w) + H(u, w) + r(u, w).
-  void AddOrigin(std::int32_t window, BufferId buffer, bool is_as_created, Wide y) {
+  /// The same of S(u, w) + H(u, w) + r(u, w), or Z of the creator in place of r: `again` says
+  /// which.
+  void AddOrigin(std::int32_t window, BufferId buffer, bool is_as_created, Columns& again, Wide y) {
     At(kept_, window, Index(buffer)) -= y;
     At(on_host_, window, Index(buffer)) -= y;
     const bool can_run = is_as_created && !facts_.buffers[Index(buffer)].is_persistent;
-    if (can_run) At(again_, window, CreatorOf(buffer)) -= y;
+    if (can_run) At(again, window, CreatorOf(buffer)) -= y;
   }
   /// The same of S(u, w) + I(u, w) + I(u, w + 1) + ... + Z of the creator.
   void AddSuffixSource(std::int32_t window, BufferId buffer, bool is_as_created, Wide y) {
     At(kept_, window, Index(buffer)) -= y;
     const std::int32_t last = facts_.buffers[Index(buffer)].wanted_until;
     for (std::int32_t t = window; t <= last; ++t) At(to_device_, t, Index(buffer)) -= y;
-    const bool can_run = is_as_created && !facts_.buffers[Index(buffer)].is_persistent;
-    if (can_run) At(again_after_, window, CreatorOf(buffer)) -= y;
-  }
-
-  /// The same of S(u, w) + H(u, w) + Z of the creator.
-  void AddSuffixOrigin(std::int32_t window, BufferId buffer, bool is_as_created, Wide y) {
-    At(kept_, window, Index(buffer)) -= y;
-    At(on_host_, window, Index(buffer)) -= y;
     const bool can_run = is_as_created && !facts_.buffers[Index(buffer)].is_persistent;
     if (can_run) At(again_after_, window, CreatorOf(buffer)) -= y;
   }
@@ -212,29 +205,16 @@ class Evaluation {
       case BoundRow::kHost:
         return AddHost(rows, y);
       case BoundRow::kSomewhere:
+      case BoundRow::kSuffixSomewhere:
         return AddSomewhere(rows, y);
-      case BoundRow::kOrigin: {
-        const OpId op = OpOf(rows);
-        const BufferId buffer = EarlierBufferOf(rows);
-        const bool is_as_created = ReadOf(op, buffer).version == 0;
-        At(again_, rows.cut, Index(op)) += y;
-        return AddOrigin(rows.cut, buffer, is_as_created, y);
-      }
-      case BoundRow::kSuffixSomewhere: {
-        const BufferId buffer = EarlierBufferOf(rows);
-        const WindowBuffer& facts = facts_.buffers[Index(buffer)];
-        if ((facts.used | facts.late) >> rows.cut == 0) {
-          FailEntry("names a buffer that is not needed then");
-        }
-        total_ += y;
-        return AddSuffixOrigin(rows.cut, buffer, facts.first_write >= facts_.Start(rows.cut), y);
-      }
+      case BoundRow::kOrigin:
       case BoundRow::kSuffixOrigin: {
         const OpId op = OpOf(rows);
         const BufferId buffer = EarlierBufferOf(rows);
         const bool is_as_created = ReadOf(op, buffer).version == 0;
-        At(again_after_, rows.cut, Index(op)) += y;
-        return AddSuffixOrigin(rows.cut, buffer, is_as_created, y);
+        Columns& again = rows.row == BoundRow::kSuffixOrigin ? again_after_ : again_;
+        At(again, rows.cut, Index(op)) += y;
+        return AddOrigin(rows.cut, buffer, is_as_created, again, y);
       }
     }
   }
@@ -285,11 +265,16 @@ class Evaluation {
   void AddSomewhere(const BoundRows& rows, Wide y) {
     const BufferId buffer = EarlierBufferOf(rows);
     const WindowBuffer& facts = facts_.buffers[Index(buffer)];
-    if (!facts.is_persistent && !HasBit(facts.used, rows.cut)) {
+    const bool is_suffix = rows.row == BoundRow::kSuffixSomewhere;
+    if (is_suffix && (facts.used | facts.late) >> rows.cut == 0) {
+      FailEntry("names a buffer that is not needed then");
+    }
+    if (!is_suffix && !facts.is_persistent && !HasBit(facts.used, rows.cut)) {
       FailEntry("names a buffer that need not be anywhere");
     }
     total_ += y;
-    AddOrigin(rows.cut, buffer, facts.first_write >= facts_.Start(rows.cut), y);
+    AddOrigin(rows.cut, buffer, facts.first_write >= facts_.Start(rows.cut),
+              is_suffix ? again_after_ : again_, y);
   }
 
   void AddClosure(const BoundRows& rows, Wide y) {
