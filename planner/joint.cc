@@ -6,7 +6,6 @@
 #include <iterator>
 #include <limits>
 #include <memory>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -16,24 +15,18 @@
 #include "planner/joint_bound.h"
 #include "planner/joint_emit.h"
 #include "planner/joint_limits.h"
-#include "planner/joint_search.h"
 #include "planner/joint_windows.h"
 #include "planner/linear_program.h"
 #include "planner/paged_arena.h"
 #include "planner/paged_program.h"
 #include "planner/paged_timing.h"
+#include "planner/phase_search.h"
 #include "planner/solvers.h"
 
 namespace stint {
 namespace {
 
 constexpr std::int64_t kUnitBytes = 512;
-// Chains of moves, each on a thread, whatever the machine has: results must not depend on it.
-constexpr std::size_t kChainCount = 2;
-// Moves of each chain between two looks at the limits.
-constexpr std::int64_t kSliceMoveCount = 32;
-constexpr int kMeetingCount = 48;
-constexpr int kFirstExchange = 16;
 // After so much of what the chains may use they go on with so much less room for early fetches as
 // addresses then take too much.
 constexpr double kLooksAtAddresses[] = {0.5, 0.65, 0.8, 0.9};
@@ -57,8 +50,6 @@ constexpr std::int64_t kMendingMoveCount = 200;
 // Of a plan that fits: packings, of which the fastest counts, and orders between their first ones.
 constexpr std::size_t kPlaceVariants = 6;
 constexpr std::size_t kVariantStride = 4;
-// Chains that go on with less memory draw other numbers.
-constexpr std::uint64_t kNextSeed = std::uint64_t{1} << 32;
 
 /// What no plan can do with less: an op needs what it reads and its requests at once.
 struct Floor {
@@ -109,123 +100,6 @@ struct Placed {
   PagedSchedule schedule{};
   PagedArena arena{};
   std::int64_t duration_ns = 0;
-};
-
-/// The search for the plan of one phase.
-class PhaseSearch {
- public:
-  /// `starts` are drops by item to begin with, besides others.
-  PhaseSearch(const PagedProgram& program, const std::vector<std::vector<std::uint8_t>>& starts,
-              std::int64_t seed)
-      : program_(program), patterns_(StartingDrops(program)), seed_(seed) {
-    for (const std::vector<std::uint8_t>& drops : starts) {
-      if (drops.size() == program.items.size()) patterns_.push_back(drops);
-    }
-  }
-
-  void Start(const UnitLimits& limits) {
-    for (std::size_t i = 0; i < kChainCount; ++i) {
-      chains_.push_back(std::make_unique<JointSearch>(program_, limits, patterns_, ChainSeed(i)));
-      if (i > 0) {  // It would find the same.
-        chains_.back()->Restart(chains_.front()->best());
-        continue;
-      }
-      for (const std::vector<std::uint8_t>& drops : patterns_) {
-        JointChoice choice(program_.items.size());
-        choice.drops = drops;
-        chains_.back()->Start(choice);
-      }
-      chains_.back()->SweepPatterns();
-    }
-    state_ = Fastest().best();
-  }
-
-  /// Runs until `used_part`, called with the moves so far, says 1, while the heat falls.
-  template <typename UsedPart>
-  void Cool(double hottest, double coldest, UsedPart used_part) {
-    std::int64_t move_count = 0;
-    int meeting = kFirstExchange;
-    for (;;) {
-      const double used = used_part(move_count);
-      if (used >= 1) {
-        state_ = Fastest().best();
-        return;
-      }
-      if (used * kMeetingCount >= meeting) {
-        Exchange();
-        ++meeting;
-      }
-      const double heat = hottest + (coldest - hottest) * std::max(used, 0.0);
-      {
-        std::vector<std::jthread> threads{};
-        for (std::size_t i = 1; i < chains_.size(); ++i) {
-          threads.emplace_back([&chain = *chains_[i], heat] { chain.Run(kSliceMoveCount, heat); });
-        }
-        chains_.front()->Run(kSliceMoveCount, heat);
-      }
-      move_count += kSliceMoveCount;
-    }
-  }
-
-  /// Lets all chains go on from the best plan with less memory.
-  void GoOnWithin(const UnitLimits& limits) {
-    base_step_count_ = step_count();
-    const JointChoice choice = state_.choice;
-    for (std::size_t i = 0; i < chains_.size(); ++i) {
-      const std::uint64_t seed = ChainSeed(i) + kNextSeed * ++seed_count_;
-      chains_[i] = std::make_unique<JointSearch>(program_, limits, patterns_, seed);
-      chains_[i]->Start(choice);
-    }
-    state_ = Fastest().best();
-  }
-
-  /// Makes the best plan anew for less memory.
-  void Mend(const UnitLimits& limits, std::int64_t move_count) {
-    JointSearch mending(program_, limits, patterns_, static_cast<std::uint64_t>(seed_));
-    mending.Start(state_.choice);
-    mending.Run(move_count, 0);
-    state_ = mending.best();
-  }
-
-  const JointState& state() const { return state_; }
-  JointPhase Phase() const {
-    return {.program = program_, .sequence = state_.sequence, .times = state_.times};
-  }
-  std::int64_t step_count() const {
-    std::int64_t step_count = base_step_count_;
-    for (const std::unique_ptr<JointSearch>& chain : chains_) {
-      step_count += chain->run_count();
-    }
-    return step_count;
-  }
-
- private:
-  std::uint64_t ChainSeed(std::size_t chain) const {
-    return static_cast<std::uint64_t>(seed_) * kChainCount + chain;
-  }
-
-  void Exchange() {
-    const JointSearch& fastest = Fastest();
-    for (std::unique_ptr<JointSearch>& chain : chains_) {
-      if (chain->best().score_ns > fastest.best().score_ns) {
-        chain->Restart(fastest.best());
-      }
-    }
-  }
-
-  const JointSearch& Fastest() const {
-    return **std::min_element(chains_.begin(), chains_.end(), [](const auto& a, const auto& b) {
-      return a->best().score_ns < b->best().score_ns;
-    });
-  }
-
-  const PagedProgram& program_;
-  std::vector<std::vector<std::uint8_t>> patterns_;
-  const std::int64_t seed_;
-  std::vector<std::unique_ptr<JointSearch>> chains_{};
-  JointState state_{};                // The best so far.
-  std::int64_t base_step_count_ = 0;  // Of chains that are gone.
-  std::uint64_t seed_count_ = 0;      // Of chains that went on.
 };
 
 class Joint {
@@ -350,7 +224,7 @@ class Joint {
       return;
     }
     if (programs_.size() == 1) {
-      starts_.push_back(DropsOf(*found.schedule));
+      starts_.push_back(DropsOfSchedule(programs_.front(), problem_.effects, *found.schedule));
     }
     Arena arena = PlaceInArena(problem_.profile, MakeProgram(problem_.profile, problem_.effects),
                                *found.schedule);
@@ -369,34 +243,6 @@ class Joint {
 
   bool HasShards() const {
     return std::ranges::any_of(programs_.front().items, &JointItem::is_shard);
-  }
-
-  /// By item: whether it is away when the turn's op runs, although it is needed later.
-  std::vector<std::uint8_t> DropsOf(const Schedule& schedule) const {
-    const PagedProgram& program = programs_.front();
-    std::vector<bool> is_live(problem_.profile.buffers.size(), false);
-    for (const Instruction& instruction : schedule.phases.front().body) {
-      if (instruction.kind == InstructionKind::kFree) {
-        is_live[Index(*instruction.buffer)] = false;
-        continue;
-      }
-      if (instruction.op == program.ops[static_cast<std::size_t>(program.turn)].id) {
-        break;
-      }
-      for (const BufferId id : problem_.effects[Index(instruction.op)].creates) {
-        is_live[Index(id)] =
-            is_live[Index(id)] ||
-            !std::binary_search(instruction.discards.begin(), instruction.discards.end(), id);
-      }
-    }
-    std::vector<std::uint8_t> drops(program.items.size(), 0);
-    for (std::size_t i = 0; i < program.items.size(); ++i) {
-      drops[i] = CrossesTurn(program, program.items[i]) &&
-                         !is_live[Index(program.items[i].members.front())]
-                     ? 1
-                     : 0;
-    }
-    return drops;
   }
 
   void Start() {

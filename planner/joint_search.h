@@ -14,6 +14,7 @@
 #include "planner/joint_guide.h"
 #include "planner/joint_sequence.h"
 #include "planner/joint_timing.h"
+#include "planner/schedule.h"
 #include "planner/small_random.h"
 
 namespace stint {
@@ -34,6 +35,12 @@ std::vector<std::vector<std::uint8_t>> StartingDrops(const PagedProgram& program
 /// By item: whether what `guide` was taken from makes it again rather than keep it. Without state
 /// to page, that is nearly whole.
 std::vector<std::uint8_t> DropsOfGuide(const PagedProgram& program, const JointGuide& guide);
+
+/// By item: whether a schedule without copies, of one phase, has it away when the turn's op runs,
+/// although it is needed later.
+std::vector<std::uint8_t> DropsOfSchedule(const PagedProgram& program,
+                                          const std::vector<OpEffects>& effects,
+                                          const Schedule& schedule);
 
 class JointSearch {
  public:

@@ -123,4 +123,35 @@ std::vector<std::uint8_t> DropsOfGuide(const PagedProgram& program, const JointG
   return drops;
 }
 
+std::vector<std::uint8_t> DropsOfSchedule(const PagedProgram& program,
+                                          const std::vector<OpEffects>& effects,
+                                          const Schedule& schedule) {
+  std::vector<bool> is_live{};  // By buffer.
+  const auto set = [&](BufferId id, bool value) {
+    if (is_live.size() <= Index(id)) is_live.resize(Index(id) + 1, false);
+    is_live[Index(id)] = value;
+  };
+  for (const Instruction& instruction : schedule.phases.front().body) {
+    if (instruction.kind == InstructionKind::kFree) {
+      set(*instruction.buffer, false);
+      continue;
+    }
+    if (instruction.op == program.ops[At(program.turn)].id) {
+      break;
+    }
+    for (const BufferId id : effects[Index(instruction.op)].creates) {
+      const bool is_discarded =
+          std::binary_search(instruction.discards.begin(), instruction.discards.end(), id);
+      if (!is_discarded) set(id, true);
+    }
+  }
+  std::vector<std::uint8_t> drops(program.items.size(), 0);
+  for (std::size_t i = 0; i < program.items.size(); ++i) {
+    const std::size_t buffer = Index(program.items[i].members.front());
+    const bool is_away = buffer >= is_live.size() || !is_live[buffer];
+    drops[i] = CrossesTurn(program, program.items[i]) && is_away ? 1 : 0;
+  }
+  return drops;
+}
+
 }  // namespace stint
