@@ -252,9 +252,10 @@ JointBound ProveJointBound(const Profile& profile, const std::vector<OpEffects>&
   }
   const Clock::time_point begin = Clock::now();
   JointBound best = std::move(closed);
+  const bool has_state = OverwritesState(profile);
   for (const WindowCounts& counts : WindowCountsFor(profile, request)) {
     JointBoundRequest rest = request;
-    if (!OverwritesState(profile)) rest.small_bytes = std::min(rest.small_bytes, kSmallBytes);
+    if (!has_state) rest.small_bytes = std::min(rest.small_bytes, kSmallBytes);
     rest.time_limit_s -= std::chrono::duration<double>(Clock::now() - begin).count();
     if (rest.time_limit_s <= 0 || (request.stop != nullptr && request.stop->load())) break;
     JointBound windows = ProveJointBoundAt(

@@ -136,12 +136,11 @@ class Builder {
     }
     return terms;
   }
-  /// S + H + r: where what is wanted in a window can come from. Without it, half of a buffer in the
-  /// arena, copied out and back, would make a whole one.
-  std::vector<Term> Origins(std::size_t b, std::int32_t window, bool is_as_created) const {
-    std::vector<Term> terms = Sources(b, window, is_as_created);
-    terms[1] = {At(lp_.on_host, b, window)};
-    return terms;
+  /// S + H + r: where what is wanted in a window, or after its cut, can come from; `run` is the
+  /// column of its creator then, or none. Without it, half of a buffer in the arena, copied out and
+  /// back, would make a whole one; and several cuts might prove less than one of them.
+  std::vector<Term> Origins(std::size_t b, std::int32_t window, std::int32_t run) const {
+    return {{At(lp_.kept, b, window)}, {At(lp_.on_host, b, window)}, {run}};
   }
   bool IsAsCreated(std::size_t b, std::int32_t window) const {
     return joint_.buffers[b].first_write >= joint_.cuts[static_cast<std::size_t>(window)];
@@ -165,7 +164,10 @@ class Builder {
         AddRow(row(BoundRow::kWrite), 0, terms);
       }
       if (buffer.is_persistent || (is_used && !is_held)) {
-        AddRow(row(BoundRow::kSomewhere), 1, Origins(b, w, IsAsCreated(b, w)));
+        const bool can_run = !buffer.is_persistent && IsAsCreated(b, w);
+        const std::int32_t run =
+            can_run ? At(lp_.again, static_cast<std::size_t>(buffer.creator), w) : kNone;
+        AddRow(row(BoundRow::kSomewhere), 1, Origins(b, w, run));
       }
     }
     const bool is_last = w == last_[b];
@@ -231,21 +233,11 @@ class Builder {
                                   const std::vector<std::int32_t>& run_after) const {
     std::vector<Term> terms{{At(lp_.kept, b, window)}};
     for (std::int32_t t = window; t < count_; ++t) terms.push_back({At(lp_.fetched, b, t)});
-    if (is_as_created && !IsPersistent(b)) {
-      terms.push_back({run_after[static_cast<std::size_t>(joint_.buffers[b].creator)]});
-    }
+    if (is_as_created && !IsPersistent(b)) terms.push_back({RunOf(b, run_after)});
     return terms;
   }
-
-  /// Where what is wanted after a cut can come from: what the host holds at it instead of all that
-  /// comes back. Without it, several cuts may prove less than one of them.
-  std::vector<Term> SuffixOrigins(std::size_t b, std::int32_t window, bool is_as_created,
-                                  const std::vector<std::int32_t>& run_after) const {
-    std::vector<Term> terms{{At(lp_.kept, b, window)}, {At(lp_.on_host, b, window)}};
-    if (is_as_created) {
-      terms.push_back({run_after[static_cast<std::size_t>(joint_.buffers[b].creator)]});
-    }
-    return terms;
+  std::int32_t RunOf(std::size_t b, const std::vector<std::int32_t>& run_after) const {
+    return run_after[static_cast<std::size_t>(joint_.buffers[b].creator)];
   }
 
   void AddSuffix(std::int32_t window) {
@@ -275,7 +267,7 @@ class Builder {
         AddRow(row, 0, terms);
         if (!IsBefore(b, window)) continue;
         row.row = BoundRow::kSuffixOrigin;
-        terms = SuffixOrigins(b, window, value.version == 0, run_after);
+        terms = Origins(b, window, value.version == 0 ? RunOf(b, run_after) : kNone);
         terms.push_back({run_after[place], -1});
         AddRow(row, 0, terms);
       }
@@ -288,7 +280,7 @@ class Builder {
              SuffixSources(b, window, IsAsCreated(b, window), run_after));
       if (buffer.is_persistent) continue;  // Always somewhere.
       AddRow({.row = BoundRow::kSuffixSomewhere, .window = window, .buffer = buffer.id}, 1,
-             SuffixOrigins(b, window, IsAsCreated(b, window), run_after));
+             Origins(b, window, IsAsCreated(b, window) ? RunOf(b, run_after) : kNone));
     }
   }
 
