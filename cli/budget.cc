@@ -75,4 +75,8 @@ std::string DescribeNo(const PlanRequest& request, const PlanAnswer& answer) {
   return line;
 }
 
+ExitCode ExitCodeOf(const PlanAnswer& answer) {
+  return answer.status == SolveStatus::kInfeasible ? ExitCode::kInfeasible : ExitCode::kUnknown;
+}
+
 }  // namespace stint

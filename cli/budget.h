@@ -1,9 +1,10 @@
-// Budgets as people write them on the command line.
+// Budgets as people write them on the command line, and what is said where they cannot be kept.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
+#include "cli/exit_code.h"
 #include "ir/profile.h"
 #include "planner/make_plan.h"
 
@@ -24,5 +25,8 @@ std::int64_t ParseHostBudget(const std::string& text);
 /// Why there is no plan, in one line without the program's name: the flag that says so, what does
 /// not fit, and the smallest budget that could.
 std::string DescribeNo(const PlanRequest& request, const PlanAnswer& answer);
+
+/// Of a command that ends because `answer` has no plan: infeasible, or unknown.
+ExitCode ExitCodeOf(const PlanAnswer& answer);
 
 }  // namespace stint

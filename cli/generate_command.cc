@@ -115,20 +115,11 @@ void SaySummary(const Prepared& prepared, const Generated& generated,
   }
 }
 
-/// Nothing where the flags want none.
-std::optional<std::filesystem::path> CacheFolderOf(const GenerateFlags& flags) {
-  if (flags.has_no_cache) return std::nullopt;
-  if (!flags.cache.empty()) return flags.cache;
-  return DefaultCacheFolder();
-}
-
 ExitCode RunGenerateCommand(const GenerateFlags& flags) {
   const std::vector<std::filesystem::path> paths = OutputPaths(flags.output, flags.batch_count);
   for (const std::filesystem::path& path : paths) CheckWritable(path, "--output");
   if (!flags.latents.empty()) CheckWritable(flags.latents, "--latents");
-  std::optional<std::int64_t> budget_bytes;
-  if (!flags.budget.empty()) budget_bytes = ParseBytes(flags.budget, "--budget");
-  if (budget_bytes == 0) throw InputError("--budget", "is zero");
+  const std::optional<std::int64_t> budget_bytes = BudgetBytesOf(flags.prepare);
   std::vector<LoraChoice> loras;
   for (const std::string& lora : flags.loras) loras.push_back(ParseLoraFlag(lora));
 
@@ -136,8 +127,8 @@ ExitCode RunGenerateCommand(const GenerateFlags& flags) {
                                 .variant = flags.variant,
                                 .config = flags.config,
                                 .tokenizer = flags.tokenizer});
-  const std::unique_ptr<DeviceRuntime> runtime = MakeDeviceRuntime(flags.device);
-  const Workload workload = GenerationWorkload(flags, model, torch::Device(flags.device));
+  const std::unique_ptr<DeviceRuntime> runtime = MakeDeviceRuntime(flags.prepare.device);
+  const Workload workload = GenerationWorkload(flags, model, torch::Device(flags.prepare.device));
   // All that can be wrong with what the user gave, before any work is spent on it.
   const std::unique_ptr<ValueSource> weights =
       MakeCheckpointWeights(std::move(model.checkpoint), flags.model,
@@ -145,17 +136,16 @@ ExitCode RunGenerateCommand(const GenerateFlags& flags) {
   const std::unique_ptr<ValueSource> inputs =
       MakeGenerationInputs(workload, MakeGenerationRequest(flags, workload), model.tokenizers);
 
-  const PlanCache cache(CacheFolderOf(flags));
+  const PlanCache cache = CacheOf(flags.prepare);
   const Prepared prepared = Prepare({.workload = workload,
-                                     .is_deterministic = flags.is_deterministic,
+                                     .is_deterministic = flags.prepare.is_deterministic,
                                      .budget_bytes = budget_bytes,
-                                     .time_limit_s = flags.plan_time_s},
+                                     .time_limit_s = flags.prepare.plan_time_s},
                                     cache, *runtime);
   if (!prepared.answer.plan) {
     if (flags.is_json) PrintNo(prepared);
     fmt::print(stderr, "stint: {}\n", DescribeNo(prepared.plan_request, prepared.answer));
-    return prepared.answer.status == SolveStatus::kInfeasible ? ExitCode::kInfeasible
-                                                              : ExitCode::kUnknown;
+    return ExitCodeOf(prepared.answer);
   }
   const Generated generated = Generate(prepared, *weights, *inputs, *runtime);
   WriteOutputs(flags, workload, paths, generated);
@@ -230,33 +220,6 @@ void AddPictureFlags(CLI::App& command, GenerateFlags& flags) {
       ->capture_default_str();
 }
 
-void AddPlanFlags(CLI::App& command, GenerateFlags& flags) {
-  command.add_option("--device", flags.device, "cpu, cuda or cuda:0")
-      ->type_name("NAME")
-      ->capture_default_str();
-  command
-      .add_option("--dtype", flags.dtype,
-                  "float32, float16 or bfloat16 (default: float16 on a GPU, else float32)")
-      ->type_name("NAME");
-  command.add_flag("--deterministic", flags.is_deterministic,
-                   "Kernels that give the same bits in each run on a GPU");
-  command
-      .add_option("--budget", flags.budget,
-                  "Device memory of the whole process (default: what is free on a GPU, what it "
-                  "takes on a CPU)")
-      ->type_name("SIZE");
-  command.add_option("--plan-time", flags.plan_time_s, "Wall clock for a plan that is new")
-      ->type_name("SECONDS")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command
-      .add_option("--cache", flags.cache,
-                  "Where profiles and plans are kept (default: $XDG_CACHE_HOME/stint or "
-                  "~/.cache/stint)")
-      ->type_name("FOLDER");
-  command.add_flag("--no-cache", flags.has_no_cache, "Look for none and keep none");
-}
-
 }  // namespace
 
 void AddGenerateCommand(CLI::App& app, ExitCode& exit_code) {
@@ -265,7 +228,11 @@ void AddGenerateCommand(CLI::App& app, ExitCode& exit_code) {
   command->footer(kExamples);
   AddModelFlags(*command, *flags);
   AddPictureFlags(*command, *flags);
-  AddPlanFlags(*command, *flags);
+  command
+      ->add_option("--dtype", flags->dtype,
+                   "float32, float16 or bfloat16 (default: float16 on a GPU, else float32)")
+      ->type_name("NAME");
+  AddPrepareFlags(*command, flags->prepare);
   command
       ->add_option("--output", flags->output,
                    "PNG to write, with the settings in its text \"parameters\"")

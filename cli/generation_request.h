@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/prepare_flags.h"
 #include "files/image.h"
 #include "models/checkpoint_weights.h"
 #include "models/generation_inputs.h"
@@ -33,13 +34,8 @@ struct GenerateFlags {
   std::vector<std::string> loras{};  // "FILE" or "FILE:SCALE".
   std::string picture{};             // Of --init-image.
   double strength = 0.8;
-  std::string device = "cpu";
   std::string dtype{};  // Empty: float16 on a GPU, else float32.
-  bool is_deterministic = false;
-  std::string budget{};  // Empty: what is free.
-  double plan_time_s = 60;
-  std::string cache{};
-  bool has_no_cache = false;
+  PrepareFlags prepare{};
   std::string latents{};  // File; empty: none.
   std::string output{};
   bool is_json = false;

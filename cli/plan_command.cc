@@ -197,7 +197,7 @@ ExitCode RunPlanCommand(const PlanFlags& flags) {
   if (flags.is_json) PrintSummary(profile, request, answer);
   if (!answer.plan) {
     fmt::print(stderr, "stint: {}\n", DescribeNo(request, answer));
-    return answer.status == SolveStatus::kInfeasible ? ExitCode::kInfeasible : ExitCode::kUnknown;
+    return ExitCodeOf(answer);
   }
   answer.plan->context = MakeContext(begin);
   WritePlan(*answer.plan, flags.output);

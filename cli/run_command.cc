@@ -10,6 +10,7 @@
 #include <string>
 
 #include "cli/artifacts.h"
+#include "cli/budget.h"
 #include "cli/commands.h"
 #include "cli/comparison.h"
 #include "cli/progress.h"
@@ -95,8 +96,7 @@ VerifyAnswer Verify(const CheckedPlan& checked, const RunFlags& flags, DeviceRun
   if (!twin.answer.plan) {
     return {.why_not = fmt::format("the deterministic twin has no plan within {}: {}",
                                    ExactBytes(checked.plan.budget_bytes), twin.answer.binding),
-            .exit_code = twin.answer.status == SolveStatus::kInfeasible ? ExitCode::kInfeasible
-                                                                        : ExitCode::kUnknown};
+            .exit_code = ExitCodeOf(twin.answer)};
   }
   const Program program = BuildProgram(checked.profile.workload);
   const Results expected = RunUnplanned(program, runtime, load);

@@ -47,8 +47,8 @@ GenerateFlags WithPrompt(GenerateFlags flags, const std::string& prompt) {
 Validation::Validation(ValidationRequest request, const PlanCache& cache, DeviceRuntime& runtime)
     : request_(std::move(request)),
       folder_(request_.run_folder / "validation"),
-      workload_(
-          GenerationWorkload(request_.flags, request_.model, torch::Device(request_.flags.device))),
+      workload_(GenerationWorkload(request_.flags, request_.model,
+                                   torch::Device(request_.flags.prepare.device))),
       runtime_(runtime) {
   for (const std::string& prompt : request_.prompts) {
     try {
@@ -60,9 +60,9 @@ Validation::Validation(ValidationRequest request, const PlanCache& cache, Device
     }
   }
   prepared_ = Prepare({.workload = workload_,
-                       .is_deterministic = request_.flags.is_deterministic,
+                       .is_deterministic = request_.flags.prepare.is_deterministic,
                        .budget_bytes = request_.budget_bytes,
-                       .time_limit_s = request_.flags.plan_time_s},
+                       .time_limit_s = request_.flags.prepare.plan_time_s},
                       cache, runtime_);
 }
 
