@@ -54,8 +54,12 @@ class Loop {
     last_time_.reset();
     return {.first_iteration = next_step_,
             .iteration_count = options_.step_count - next_step_,
-            .next_input = [this](std::int64_t step, const Buffer& buffer,
-                                 const torch::Tensor& value) { inputs_.Fill(step, buffer, value); },
+            .next_input =
+                [this](std::int64_t step, const Buffer& buffer, const torch::Tensor& value) {
+                  // Of a loop of few steps, all may be told at its end.
+                  if (plans_.size() > 1 && !last_time_) last_time_ = Clock::now();
+                  inputs_.Fill(step, buffer, value);
+                },
             .on_output =
                 [this](std::int64_t step, const Buffer& buffer, const torch::Tensor& value) {
                   if (buffer.name == "loss") Tell(step, value.item<double>());

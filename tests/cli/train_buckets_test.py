@@ -4,6 +4,7 @@ train_buckets_test.py STINT."""
 import json
 import pathlib
 import sys
+import time
 import unittest
 
 import numpy
@@ -99,15 +100,15 @@ class TrainBucketsTest(TrainCase):
         flags = ("--steps", 14, *flags)
         straight = self.folder / "straight"
         summary = json.loads(self.train_buckets(*flags, "--json", output=straight).stdout)
-        saving = ("--checkpoint-every", saved_step)
-        process = self.run_until(saved_step + 3, "--aspect-buckets", "--batch", BATCH, *flags,
-                                 *saving)
+        process = self.run_until(saved_step, "--aspect-buckets", "--batch", BATCH, *flags,
+                                 "--checkpoint-every", saved_step)
+        saved = self.run_folder / f"checkpoint-{saved_step:08}.pth"
+        while not saved.exists() and process.poll() is None:
+            time.sleep(0.002)
         process.kill()
         process.communicate()
-        self.assertEqual(self.state()["step"], saved_step)
-        resume = (*saving, "--resume", "latest", "--json")
+        resume = ("--resume", saved, "--json")
         if budget_share:
-            # What the smallest bucket's plan takes is more than enough for none.
             budget_bytes = int(budget_share * min(bucket["predicted_peak_bytes"]
                                                   for bucket in summary["buckets"]))
             resume += ("--budget", f"{budget_bytes}B", "--plan-time", 5)
@@ -159,7 +160,8 @@ class TrainBucketsTest(TrainCase):
         pictures = sorted((self.run_folder / "validation").iterdir())
         self.assertEqual([path.name for path in pictures],
                          [f"step-{step:08}-0.png" for step in range(every, 13, every)])
-        self.assertEqual(Image.open(pictures[0]).size, (192, 192))
+        with Image.open(pictures[0]) as picture:
+            self.assertEqual(picture.size, (192, 192))
 
     def test_pictures_of_one_shape_are_trained_as_without_buckets(self):
         data = self.folder / "data"
@@ -189,8 +191,13 @@ class TrainBucketsTest(TrainCase):
                          [(size, 1) for size in BUCKETS])
 
     def test_a_bucket_that_does_not_fit_ends_the_run_before_its_first_step(self):
-        done = self.train_buckets("--steps", 1, "--budget", "1MiB", code=3)
-        self.assertRegex(done.stderr, "^stint: bucket 128x256: --budget: no plan fits 1 MiB")
+        flags = ("--steps", 1, "--budget", "1MiB")
+        words = self.train_buckets(*flags, code=3).stderr
+        self.assertRegex(words, r"^stint: bucket 128x256: --budget: no plan fits 1\.00 MiB")
+        data = self.folder / "data"
+        make_pictures(data, [1, 2])
+        words = self.train_buckets(*flags, code=3, data=data).stderr
+        self.assertRegex(words, r"^stint: bucket 192x192: --budget: no plan fits 1\.00 MiB")
         self.assertFalse((self.run_folder / "metrics.jsonl").exists())
 
     def test_what_buckets_a_run_has_must_stay(self):
