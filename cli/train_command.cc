@@ -1,13 +1,16 @@
 // stint train: a model and a folder of pictures -> a model that has seen them, by way of a profile
 // and a plan.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -21,6 +24,7 @@
 #include "cli/plan_cache.h"
 #include "cli/prepare.h"
 #include "cli/progress.h"
+#include "cli/train_flags.h"
 #include "cli/validation.h"
 #include "files/picture_folder.h"
 #include "ir/errors.h"
@@ -28,6 +32,7 @@
 #include "ir/units.h"
 #include "models/checkpoint_weights.h"
 #include "models/model_files.h"
+#include "trainer/buckets.h"
 #include "trainer/encoded_pictures.h"
 #include "trainer/run_folder.h"
 #include "trainer/step_inputs.h"
@@ -36,70 +41,19 @@
 namespace stint {
 namespace {
 
-constexpr char kExamples[] = R"(Examples:
-  stint train --model sd15/ --data boats/ --output run/ --lora 8 --steps 1000
-  stint train --model sdxl/ --data boats/ --output run/ --lora 16 --size 1024x1024 \
-              --dtype bfloat16 --device cuda:0 --budget 12GiB --steps 2000 --checkpoint-every 200
-  stint train --model sd15/ --data boats/ --output run/ --batch 4 --accumulate 4 --clip-norm 1 \
-              --schedule cosine --warmup 100 --min-snr 5 --steps 5000
-  stint train --model sd15/ --data boats/ --output run/ --lora 8 --steps 1000 --resume latest
-  stint train --model sd15/ --data boats/ --output run/ --lora 8 --validation-every 100 \
-              --validation-prompt "a red boat" --validation-prompt "a boat in fog"
-
-The folder has captions beside the pictures (a.png, a.txt) or in metadata.jsonl. Pictures and
-captions are encoded once. A run stopped by Ctrl-C, by SIGTERM or by force goes on with --resume
-latest: to the same bits, whatever the budget. With --dtype bfloat16 weights and AdamW's moments are
-bfloat16, rounded stochastically; with --rounding nearest, updates smaller than a weight's last bit
-are lost. Exit 3: nothing fits the budget.)";
-
 constexpr double kFullLearningRate = 1e-5;
 constexpr double kLoraLearningRate = 1e-4;
+constexpr std::int64_t kBucketStepPx = 64;  // If the model does not need more.
 constexpr std::int64_t kUpdateGroupBytes = std::int64_t{16} << 20;
 
-struct TrainFlags {
-  std::string model{};
-  std::string variant{};
-  std::string data{};
-  bool skips_bad_pictures = false;
-  std::string output{};
-  std::string resume{};
-  std::int64_t lora_rank = 0;
-  std::string size{};
-  std::string dtype = "float32";
-  std::string autocast{};
-  std::string rounding{};
-  std::int64_t step_count = 1000;
-  std::int64_t batch_count = 1;
-  std::int64_t accumulate_count = 1;
-  std::optional<double> learning_rate{};
-  std::string schedule = "constant";
-  std::int64_t warmup_step_count = 0;
-  double clip_norm = 0;
-  double min_snr_gamma = 0;
-  std::optional<double> ema_decay{};
-  std::int64_t seed = 0;
-  std::int64_t steps_per_checkpoint = 500;
-  std::int64_t keep_count = 3;
-  bool has_tensorboard = false;
-  std::vector<std::string> validation_prompts{};
-  std::int64_t steps_per_validation = 500;
-  std::int64_t validation_step_count = 30;
-  double validation_guidance = 7.5;
-  std::string device = "cpu";
-  bool is_deterministic = false;
-  std::string budget{};
-  std::string host_budget{};
-  double plan_time_s = 60;
-  std::string cache{};
-  bool has_no_cache = false;
-  std::string data_cache{};
-  bool is_json = false;
-};
+/// Of --size; what pictures are cut to without buckets.
+ImageSize SizeOf(const TrainFlags& flags, const ModelFiles& model) {
+  return flags.size.empty() ? DefaultSize(model) : ParseSize(flags.size);
+}
 
 /// Completed; `device` is in use.
-Workload TrainingWorkload(const TrainFlags& flags, const ModelFiles& model,
+Workload TrainingWorkload(const TrainFlags& flags, const ImageSize& size, const ModelFiles& model,
                           const PipelineConfig& config, torch::Device device) {
-  const ImageSize size = flags.size.empty() ? DefaultSize(model) : ParseSize(flags.size);
   const bool is_velocity = config.scheduler.prediction == Prediction::kVelocity;
   const Workload workload = {
       .model = model.name,
@@ -131,22 +85,43 @@ Workload TrainingWorkload(const TrainFlags& flags, const ModelFiles& model,
   }
 }
 
+/// What pictures may be cut to.
+std::vector<ImageSize> SizesOf(const TrainFlags& flags, const ImageSize& size,
+                               const PipelineConfig& config) {
+  if (!flags.has_aspect_buckets) return {size};
+  // Both are powers of two.
+  const std::int64_t step_px =
+      std::max(kBucketStepPx, config.vae.PxPerLatent() * config.unet.LatentMultiple());
+  std::vector<ImageSize> sizes = MakeBuckets(size, step_px);
+  if (sizes.empty()) {
+    throw InputError("--size", fmt::format("is {}, less than one bucket of {}x{}", NameOf(size),
+                                           step_px, step_px));
+  }
+  return sizes;
+}
+
 /// What a run that goes on must be told again: all that decides what a step reads and trains. The
 /// budget, the learning rate and how often is saved may change.
 StateWords RunWords(const TrainFlags& flags, const Workload& workload, const std::string& model,
                     const EncodedPictures& pictures) {
-  return {{"model", model},
-          {"task", workload.task},
-          {"LoRA rank", workload.lora_rank},
-          {"dtype", workload.dtype},
-          {"autocast", workload.autocast},
-          {"rounding", workload.rounding},
-          {"EMA", std::string(workload.has_ema ? "yes" : "no")},
-          {"size", fmt::format("{}x{}", workload.width_px, workload.height_px)},
-          {"batch", workload.batch_count},
-          {"accumulate", workload.micro_step_count},
-          {"seed", flags.seed},
-          {"pictures and captions", pictures.sha256}};
+  StateWords words = {{"model", model},
+                      {"task", workload.task},
+                      {"LoRA rank", workload.lora_rank},
+                      {"dtype", workload.dtype},
+                      {"autocast", workload.autocast},
+                      {"rounding", workload.rounding},
+                      {"EMA", std::string(workload.has_ema ? "yes" : "no")},
+                      {"size", fmt::format("{}x{}", workload.width_px, workload.height_px)},
+                      {"batch", workload.batch_count},
+                      {"accumulate", workload.micro_step_count},
+                      {"seed", flags.seed},
+                      {"pictures and captions", pictures.sha256}};
+  if (flags.has_aspect_buckets) {
+    std::vector<std::string> names;
+    for (const ImageSize& size : pictures.sizes) names.push_back(NameOf(size));
+    words[kAspectBuckets] = fmt::format("{}", fmt::join(names, " "));
+  }
+  return words;
 }
 
 LearningRateSchedule ScheduleOf(const TrainFlags& flags) {
@@ -204,27 +179,47 @@ ExitCode SayNo(const std::string& what, const Prepared& prepared) {
                                                             : ExitCode::kUnknown;
 }
 
+nlohmann::ordered_json DescribeBuckets(std::span<const SizedPlan> plans,
+                                       const std::vector<Report>& measured) {
+  nlohmann::ordered_json buckets = nlohmann::ordered_json::array();
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    buckets.push_back({{"size", plans[i].size},
+                       {"step_count", measured[i].iteration_count},
+                       {"predicted_peak_bytes", plans[i].plan.peak_bytes},
+                       {"measured_peak_bytes", measured[i].peak_bytes},
+                       {"predicted_arena_bytes", plans[i].plan.arena_bytes},
+                       {"measured_arena_bytes", measured[i].arena_bytes}});
+  }
+  return buckets;
+}
+
+/// Of several plans, tells of the one that took the largest arena.
 void SayOutcome(const TrainFlags& flags, const TrainOutcome& outcome, const StepMetrics& last,
-                const Plan& plan) {
+                std::span<const SizedPlan> plans) {
+  const auto largest = std::ranges::max_element(outcome.measured, {}, &Report::arena_bytes);
+  const Plan& plan = plans[static_cast<std::size_t>(largest - outcome.measured.begin())].plan;
+  const std::int64_t process_bytes =
+      std::ranges::max(outcome.measured, {}, &Report::process_bytes).process_bytes;
   if (flags.is_json) {
-    const nlohmann::ordered_json summary = {{"step_count", outcome.step_count},
-                                            {"is_finished", outcome.is_finished},
-                                            {"loss", last.loss},
-                                            {"steps_per_s", last.steps_per_s},
-                                            {"budget_bytes", plan.budget_bytes},
-                                            {"predicted_peak_bytes", plan.peak_bytes},
-                                            {"measured_peak_bytes", outcome.measured.peak_bytes},
-                                            {"predicted_arena_bytes", plan.arena_bytes},
-                                            {"measured_arena_bytes", outcome.measured.arena_bytes},
-                                            {"process_bytes", outcome.measured.process_bytes},
-                                            {"host_bytes", plan.host_bytes},
-                                            {"snapshot_bytes", plan.snapshot_bytes}};
+    nlohmann::ordered_json summary = {{"step_count", outcome.step_count},
+                                      {"is_finished", outcome.is_finished},
+                                      {"loss", last.loss},
+                                      {"steps_per_s", last.steps_per_s},
+                                      {"budget_bytes", plan.budget_bytes},
+                                      {"predicted_peak_bytes", plan.peak_bytes},
+                                      {"measured_peak_bytes", largest->peak_bytes},
+                                      {"predicted_arena_bytes", plan.arena_bytes},
+                                      {"measured_arena_bytes", largest->arena_bytes},
+                                      {"process_bytes", process_bytes},
+                                      {"host_bytes", plan.host_bytes},
+                                      {"snapshot_bytes", plan.snapshot_bytes}};
+    if (flags.has_aspect_buckets) summary["buckets"] = DescribeBuckets(plans, outcome.measured);
     fmt::print("{}\n", summary.dump(2));
     return;
   }
   fmt::print(stderr, "{}: {} of {} steps, loss {:.4f}, {:.3g} steps/s, peak {}, predicted {}\n",
              flags.output, outcome.step_count, flags.step_count, last.loss, last.steps_per_s,
-             ExactBytes(outcome.measured.peak_bytes), ExactBytes(plan.peak_bytes));
+             ExactBytes(largest->peak_bytes), ExactBytes(plan.peak_bytes));
   if (!outcome.is_finished) {
     fmt::print(stderr, "stopped; the state is saved: go on with --resume latest\n");
   }
@@ -261,16 +256,17 @@ ExitCode RunTrainCommand(const TrainFlags& flags) {
   const ScopedInterrupt interrupt;
   const std::unique_ptr<DeviceRuntime> runtime = MakeDeviceRuntime(flags.device);
   const torch::Device device(flags.device);
-  const Workload workload = TrainingWorkload(flags, model, config, device);
-  const EncodedPictures pictures =
-      Encode(flags, folder,
-             {.config = config,
-              .tokenizers = model.tokenizers,
-              .fingerprints = fingerprints,
-              .weights = *weights,
-              .device = device,
-              .size = {.width_px = workload.width_px, .height_px = workload.height_px}},
-             interrupt);
+  const ImageSize size = SizeOf(flags, model);
+  // With buckets, its size is only the area that they may have.
+  const Workload workload = TrainingWorkload(flags, size, model, config, device);
+  const EncodedPictures pictures = Encode(flags, folder,
+                                          {.config = config,
+                                           .tokenizers = model.tokenizers,
+                                           .fingerprints = fingerprints,
+                                           .weights = *weights,
+                                           .device = device,
+                                           .sizes = SizesOf(flags, size, config)},
+                                          interrupt);
   SaySkipped(pictures.skipped);
   const StateWords run =
       RunWords(flags, workload, Sha256(model.config_json + fingerprints.at("unet")), pictures);
@@ -281,14 +277,19 @@ ExitCode RunTrainCommand(const TrainFlags& flags) {
     cache_folder = flags.cache.empty() ? DefaultCacheFolder() : std::filesystem::path(flags.cache);
   }
   const PlanCache cache(cache_folder);
-  const Prepared prepared = Prepare({.workload = workload,
-                                     .is_deterministic = flags.is_deterministic,
-                                     .budget_bytes = budget_bytes,
-                                     .has_snapshot = true,
-                                     .host_budget_bytes = host_budget_bytes,
-                                     .time_limit_s = flags.plan_time_s},
-                                    cache, *runtime);
-  if (!prepared.answer.plan) return SayNo("", prepared);
+  std::vector<Prepared> prepared;  // By bucket.
+  for (const ImageSize& bucket : pictures.sizes) {
+    prepared.push_back(Prepare({.workload = TrainingWorkload(flags, bucket, model, config, device),
+                                .is_deterministic = flags.is_deterministic,
+                                .budget_bytes = budget_bytes,
+                                .has_snapshot = true,
+                                .host_budget_bytes = host_budget_bytes,
+                                .time_limit_s = flags.plan_time_s},
+                               cache, *runtime));
+    if (prepared.back().answer.plan) continue;
+    return SayNo(flags.has_aspect_buckets ? fmt::format("bucket {}: ", NameOf(bucket)) : "",
+                 prepared.back());
+  }
   std::optional<Validation> validation;
   if (!flags.validation_prompts.empty()) {
     validation.emplace(
@@ -307,7 +308,12 @@ ExitCode RunTrainCommand(const TrainFlags& flags) {
   }
   if (interrupt.was_pressed()) throw std::runtime_error("interrupted before the first step");
 
-  const Plan& plan = *prepared.answer.plan;
+  std::vector<SizedPlan> plans;
+  for (std::size_t i = 0; i < prepared.size(); ++i) {
+    plans.push_back({.profile = prepared[i].profile,
+                     .plan = *prepared[i].answer.plan,
+                     .size = flags.has_aspect_buckets ? NameOf(pictures.sizes[i]) : ""});
+  }
   StepInputs inputs(config, pictures,
                     {.seed = static_cast<std::uint64_t>(flags.seed),
                      .samples_per_step = flags.batch_count * flags.accumulate_count,
@@ -325,7 +331,7 @@ ExitCode RunTrainCommand(const TrainFlags& flags) {
           fmt::format("loss {:.4f}  peak {}", metrics.loss, FormatBytes(metrics.peak_bytes)));
     };
     outcome = Train(
-        prepared.profile, plan, *runtime, *weights, inputs, resumed ? &*resumed : nullptr,
+        plans, *runtime, *weights, inputs, resumed ? &*resumed : nullptr,
         {.step_count = flags.step_count,
          .steps_per_checkpoint = flags.steps_per_checkpoint,
          .keep_count = flags.keep_count,
@@ -344,162 +350,8 @@ ExitCode RunTrainCommand(const TrainFlags& flags) {
          .on_pause = [&](std::int64_t step_count,
                          const StateTensors& state) { validation->Paint(step_count, state); }});
   }
-  SayOutcome(flags, outcome, last, plan);
+  SayOutcome(flags, outcome, last, plans);
   return ExitCode::kDone;
-}
-
-void AddDataFlags(CLI::App& command, TrainFlags& flags) {
-  command.add_option("--model", flags.model, "Diffusers folder")->required()->type_name("FOLDER");
-  command.add_option("--variant", flags.variant, "Prefer model.VARIANT.safetensors")
-      ->type_name("WORD");
-  command.add_option("--data", flags.data, "PNG and JPEG pictures with captions")
-      ->required()
-      ->type_name("FOLDER");
-  command.add_flag("--skip-bad-pictures", flags.skips_bad_pictures,
-                   "Leave out pictures that are damaged or have no caption, and name them");
-  command
-      .add_option("--data-cache", flags.data_cache,
-                  "Where latents and text states are kept, for other runs, too (default: cache/ in "
-                  "the output folder)")
-      ->type_name("FOLDER");
-  command
-      .add_option("--output", flags.output,
-                  "Of the run: checkpoint.pth, metrics.jsonl, and final/ at the end")
-      ->required()
-      ->type_name("FOLDER");
-  command
-      .add_option("--resume", flags.resume,
-                  "Go on from the newest state of the output folder, or from a file")
-      ->type_name("latest|FILE");
-}
-
-void AddTrainingFlags(CLI::App& command, TrainFlags& flags) {
-  const auto count = [&](const char* name, std::int64_t& value, const char* help) {
-    command.add_option(name, value, help)
-        ->type_name("N")
-        ->check(CLI::PositiveNumber)
-        ->capture_default_str();
-  };
-  command
-      .add_option("--lora", flags.lora_rank,
-                  "Train low-rank adapters of the attentions (default: the whole UNet)")
-      ->type_name("RANK")
-      ->check(CLI::PositiveNumber);
-  count("--steps", flags.step_count, "Of the whole run, those before it was resumed with them");
-  count("--batch", flags.batch_count, "Samples in one micro-step");
-  count("--accumulate", flags.accumulate_count, "Micro-steps in one step, each with its samples");
-  command
-      .add_option("--size", flags.size,
-                  "Pictures are scaled to cover it and cut around the centre (default: what the "
-                  "model was trained for)")
-      ->type_name("WIDTHxHEIGHT");
-  command
-      .add_option("--learning-rate", flags.learning_rate,
-                  "After the warm-up (default: 1e-5, with --lora 1e-4)")
-      ->type_name("RATE")
-      ->check(CLI::Range(0.0, 1.0));
-  command.add_option("--schedule", flags.schedule, "constant, cosine or linear, down to 0")
-      ->type_name("NAME")
-      ->capture_default_str();
-  command.add_option("--warmup", flags.warmup_step_count, "Steps from rate 0 up to the full one")
-      ->type_name("N")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command
-      .add_option("--clip-norm", flags.clip_norm,
-                  "Scale gradients down to this global norm (default: do not)")
-      ->type_name("NORM")
-      ->check(CLI::PositiveNumber);
-  command
-      .add_option("--min-snr", flags.min_snr_gamma,
-                  "Weigh samples by min-SNR with this gamma, 5 as a rule (default: do not)")
-      ->type_name("GAMMA")
-      ->check(CLI::PositiveNumber);
-  command
-      .add_option("--ema", flags.ema_decay,
-                  "Average what is trained with this decay, 0.9999 as a rule: final/ has the "
-                  "averages (default: do not)")
-      ->type_name("DECAY")
-      ->check(CLI::Range(0.0, 1.0));
-  command.add_option("--seed", flags.seed, "Of the order, noise, timesteps and new adapters")
-      ->type_name("N")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  count("--checkpoint-every", flags.steps_per_checkpoint, "Steps between saved states");
-  count("--keep", flags.keep_count, "Saved states that are kept");
-  command.add_flag("--tensorboard", flags.has_tensorboard,
-                   "Write loss, learning rate and speed as an event file of TensorBoard, too");
-}
-
-void AddValidationFlags(CLI::App& command, TrainFlags& flags) {
-  CLI::Option* const prompt =
-      command
-          .add_option("--validation-prompt", flags.validation_prompts,
-                      "Paint this with what was trained so far, into validation/ of the output "
-                      "folder; may be given again")
-          ->type_name("TEXT")
-          ->take_all()
-          ->expected(1);
-  command
-      .add_option("--validation-every", flags.steps_per_validation,
-                  "Training steps between such pictures")
-      ->type_name("N")
-      ->check(CLI::PositiveNumber)
-      ->needs(prompt)
-      ->capture_default_str();
-  command.add_option("--validation-steps", flags.validation_step_count, "Denoising steps of each")
-      ->type_name("N")
-      ->check(CLI::Range(1, 999))
-      ->needs(prompt)
-      ->capture_default_str();
-  command
-      .add_option("--validation-guidance", flags.validation_guidance,
-                  "How far the prompt is followed; up to 1: no guidance")
-      ->type_name("SCALE")
-      ->check(CLI::Range(0.0, 1000.0))
-      ->needs(prompt)
-      ->capture_default_str();
-}
-
-void AddPlanFlags(CLI::App& command, TrainFlags& flags) {
-  command.add_option("--device", flags.device, "cpu, cuda or cuda:0")
-      ->type_name("NAME")
-      ->capture_default_str();
-  command.add_option("--dtype", flags.dtype, "Of weights and moments: float32 or bfloat16")
-      ->type_name("NAME")
-      ->capture_default_str();
-  command
-      .add_option("--autocast", flags.autocast,
-                  "bfloat16: weights and moments stay float32, the UNet computes in this, and "
-                  "what is frozen is kept in it (default: do not)")
-      ->type_name("NAME");
-  command
-      .add_option("--rounding", flags.rounding,
-                  "Of updated bfloat16 weights and moments: stochastic, or nearest, which loses "
-                  "small updates (default: stochastic)")
-      ->type_name("NAME");
-  command.add_flag("--deterministic", flags.is_deterministic,
-                   "Kernels that give the same bits in each run on a GPU");
-  command
-      .add_option("--budget", flags.budget,
-                  "Device memory of the whole process (default: what is free on a GPU, what it "
-                  "takes on a CPU)")
-      ->type_name("SIZE");
-  command
-      .add_option("--host-budget", flags.host_budget,
-                  "Pinned host memory, for what the plan moves there and for the snapshot that a "
-                  "save takes (default: as much as it takes)")
-      ->type_name("SIZE");
-  command.add_option("--plan-time", flags.plan_time_s, "Wall clock for a plan that is new")
-      ->type_name("SECONDS")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command
-      .add_option("--cache", flags.cache,
-                  "Where profiles and plans are kept (default: $XDG_CACHE_HOME/stint or "
-                  "~/.cache/stint)")
-      ->type_name("FOLDER");
-  command.add_flag("--no-cache", flags.has_no_cache, "Look for none and keep none");
 }
 
 }  // namespace
@@ -507,12 +359,7 @@ void AddPlanFlags(CLI::App& command, TrainFlags& flags) {
 void AddTrainCommand(CLI::App& app, ExitCode& exit_code) {
   const auto flags = std::make_shared<TrainFlags>();
   CLI::App* command = app.add_subcommand("train", "Fine-tune a model on pictures within a budget");
-  command->footer(kExamples);
-  AddDataFlags(*command, *flags);
-  AddTrainingFlags(*command, *flags);
-  AddValidationFlags(*command, *flags);
-  AddPlanFlags(*command, *flags);
-  command->add_flag("--json", flags->is_json, "Print the summary as JSON");
+  AddTrainFlags(*command, *flags);
   command->callback([flags, &exit_code] { exit_code = RunTrainCommand(*flags); });
 }
 

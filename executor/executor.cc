@@ -113,9 +113,9 @@ Report RunLoop(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
   IoSlots slots(profile, runtime, options);
   const bool is_cuda = runtime.kind() == DeviceKind::kCuda;
   const bool use_graphs = options.use_graph && is_cuda;
-  std::shared_ptr<StateSnapshot> snapshot = options.snapshot;
-  if (snapshot == nullptr && options.wants_state) {
-    snapshot = std::make_shared<StateSnapshot>(profile, plan, runtime);
+  std::shared_ptr<StateSnapshot> snapshot;
+  if (options.wants_state) {
+    snapshot = std::make_shared<StateSnapshot>(profile, plan, runtime, options.snapshot.get());
   }
   run.Load(load);
   const std::int64_t begin = options.first_iteration;

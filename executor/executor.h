@@ -69,8 +69,8 @@ struct LoopOptions {
   /// take as long as it needs, on any thread. on_output has seen the iteration's outputs before.
   std::function<void(std::int64_t iteration, const std::shared_ptr<StateSnapshot>& snapshot)>
       on_state{};
-  /// Of a loop of the same profile, plan and runtime that has ended: states go there again. Loading
-  /// may still read from it. Null: a new one, if states are wanted.
+  /// Of a loop that has ended, of the same runtime and of a plan with the same state: its memory
+  /// is used again. Loading may still read from it. Null: new memory, if states are wanted.
   std::shared_ptr<StateSnapshot> snapshot{};
 };
 

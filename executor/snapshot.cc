@@ -14,18 +14,25 @@ constexpr std::size_t kMostThreads = 4;
 
 }  // namespace
 
-StateSnapshot::StateSnapshot(const Profile& profile, const Plan& plan, DeviceRuntime& runtime)
+StateSnapshot::StateSnapshot(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
+                             const StateSnapshot* before)
     : profile_(profile), plan_(plan), runtime_(runtime), fence_(runtime.MakeFence()) {
   Check(plan.snapshot_bytes > 0, "a plan that saves has a snapshot");
   FindOrder();
-  data_ = static_cast<std::byte*>(runtime.AllocateHost(plan.snapshot_bytes));
+  if (before != nullptr) {
+    before->Finish();
+    Check(before->plan_.snapshot_bytes == plan.snapshot_bytes, "plans of a run have one state");
+    data_ = before->data_;
+    return;
+  }
+  data_ = {static_cast<std::byte*>(runtime.AllocateHost(plan.snapshot_bytes)),
+           [&runtime](std::byte* data) {
+             runtime.Synchronize();  // Copies under way fill it.
+             runtime.FreeHost(data);
+           }};
 }
 
-StateSnapshot::~StateSnapshot() {
-  Finish();
-  runtime_.Synchronize();  // Copies under way fill it.
-  runtime_.FreeHost(data_);
-}
+StateSnapshot::~StateSnapshot() { Finish(); }
 
 /// What is overwritten first is copied first.
 void StateSnapshot::FindOrder() {

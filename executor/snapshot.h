@@ -37,15 +37,17 @@ struct BufferPlace {
 
 class StateSnapshot {
  public:
-  /// `plan` has a snapshot. The arguments must outlive it. @throws InputError if the host cannot
-  /// spare the memory.
-  StateSnapshot(const Profile& profile, const Plan& plan, DeviceRuntime& runtime);
+  /// `plan` has a snapshot. The arguments must outlive it, but for `before`, whose loop has ended:
+  /// if it is not null, its memory is used again, and what lies there stays until Begin. Its plan
+  /// may be another one for the same state. @throws InputError if the host cannot spare the memory.
+  StateSnapshot(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
+                const StateSnapshot* before = nullptr);
   ~StateSnapshot();
   StateSnapshot(const StateSnapshot&) = delete;
   StateSnapshot& operator=(const StateSnapshot&) = delete;
 
   const std::vector<Placement>& places() const { return plan_.snapshot; }
-  std::byte* At(const Placement& place) const { return data_ + place.offset_bytes; }
+  std::byte* At(const Placement& place) const { return data_.get() + place.offset_bytes; }
 
   /// Begins to copy the state as the work given to the device so far leaves it, over what was here;
   /// returns at once. From the thread that gives work to the device. What `place_of` names must
@@ -78,7 +80,7 @@ class StateSnapshot {
   const Profile& profile_;
   const Plan& plan_;
   DeviceRuntime& runtime_;
-  std::byte* data_ = nullptr;
+  std::shared_ptr<std::byte> data_{};  // Of this one and those before.
   std::unique_ptr<DeviceFence> fence_{};
   std::vector<std::size_t> ranks_{};            // By buffer: when an iteration first offloads it.
   std::vector<Copy> from_pool_{};               // In the order of ranks.

@@ -1,5 +1,6 @@
 """A training loop of diffusers and PyTorch over the samples that `stint train` draws: what its loss
-curve is held against. Pictures must have the size they are trained at."""
+curve is held against. Pictures must have the size they are trained at; with buckets, that of
+theirs."""
 
 import numpy
 import torch
@@ -25,15 +26,30 @@ def key_of(seed, name):
 class Samples:
     """What trainer/step_inputs.h and trainer/data_order.h say of sample g under a seed."""
 
-    def __init__(self, seed, picture_count):
+    def __init__(self, seed, picture_count, buckets=None, samples_per_step=1):
         self.seed = seed
-        self.picture_count = picture_count
+        self.buckets = buckets or [0] * picture_count  # By picture; all numbers up to the largest.
+        self.bucket_count = max(self.buckets) + 1
+        # With one bucket, steps go on through the epochs.
+        self.multiple = samples_per_step if self.bucket_count > 1 else 1
+        self.samples_per_epoch = len(self.epoch(0))
+
+    def shuffled(self, numbers, what, epoch):
+        return sorted(numbers, key=lambda i: key_of(self.seed,
+                                                    f"place of {what} {i} in epoch {epoch}"))
+
+    def epoch(self, epoch):
+        """The picture of each sample."""
+        pictures = []
+        for bucket in self.shuffled(range(self.bucket_count), "bucket", epoch):
+            own = self.shuffled([i for i, its in enumerate(self.buckets) if its == bucket],
+                                "picture", epoch)
+            count = -(-len(own) // self.multiple) * self.multiple
+            pictures += [own[i % len(own)] for i in range(count)]
+        return pictures
 
     def picture(self, sample):
-        epoch = sample // self.picture_count
-        order = sorted(range(self.picture_count), key=lambda i: key_of(
-            self.seed, f"place of picture {i} in epoch {epoch}"))
-        return order[sample % self.picture_count]
+        return self.epoch(sample // self.samples_per_epoch)[sample % self.samples_per_epoch]
 
     def timestep(self, sample):
         return key_of(self.seed, f"timestep {sample}") % 1000
@@ -65,9 +81,9 @@ def encode(model, pictures, device):
 
 
 def loss_curve(model, pictures, seed, step_count, batch, rate, device="cpu", schedule="constant",
-               warmup=0, clip_norm=None, min_snr=None):
+               warmup=0, clip_norm=None, min_snr=None, buckets=None):
     """(loss, learning rate) of each step of full fine-tuning in float32 with AdamW. `model` is a
-    diffusers folder with SD 1.5's parts, `pictures` are (path, caption) by name."""
+    diffusers folder with SD 1.5's parts, `pictures` are (path, caption) by name, of `buckets`."""
     from diffusers import DDPMScheduler, UNet2DConditionModel
     from diffusers.optimization import get_scheduler
     encoded, scaling_factor = encode(model, pictures, device)
@@ -77,7 +93,7 @@ def loss_curve(model, pictures, seed, step_count, batch, rate, device="cpu", sch
     rates = get_scheduler(schedule if warmup == 0 or schedule != "constant"
                           else "constant_with_warmup", optimizer, num_warmup_steps=warmup,
                           num_training_steps=step_count)
-    draw = Samples(seed, len(pictures))
+    draw = Samples(seed, len(pictures), buckets, batch)
     curve = []
     for step in range(step_count):
         samples = range(step * batch, (step + 1) * batch)

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -123,38 +121,6 @@ std::map<std::string, std::string> ParseMetadataLines(std::string_view text,
     }
   }
   return captions;
-}
-
-std::vector<ImageSize> MakeBuckets(std::int64_t edge_px, std::int64_t step_px) {
-  Check(step_px > 0 && edge_px >= step_px, "a bucket holds one step at least");
-  std::vector<ImageSize> buckets;
-  const auto add = [&](std::int64_t width_px, std::int64_t height_px) {
-    const bool is_shaped = width_px <= 2 * height_px && height_px <= 2 * width_px;
-    const bool is_there = std::ranges::any_of(buckets, [&](const ImageSize& bucket) {
-      return bucket.width_px == width_px && bucket.height_px == height_px;
-    });
-    if (is_shaped && height_px > 0 && !is_there) buckets.push_back({width_px, height_px});
-  };
-  for (std::int64_t px = step_px; px <= 2 * edge_px; px += step_px) {
-    const std::int64_t other_px = edge_px * edge_px / px / step_px * step_px;
-    if (other_px == 0) break;
-    add(px, other_px);
-    add(other_px, px);
-  }
-  std::ranges::sort(buckets, {}, [](const ImageSize& bucket) {
-    return std::pair(bucket.width_px, bucket.height_px);
-  });
-  return buckets;
-}
-
-std::size_t NearestBucket(const std::vector<ImageSize>& buckets, const ImageSize& size) {
-  const auto shape = [](const ImageSize& one) {
-    return std::log(static_cast<double>(one.width_px) / static_cast<double>(one.height_px));
-  };
-  const auto nearest = std::ranges::min_element(
-      buckets, {}, [&](const ImageSize& bucket) { return std::abs(shape(bucket) - shape(size)); });
-  Check(nearest != buckets.end(), "there is a bucket");
-  return static_cast<std::size_t>(nearest - buckets.begin());
 }
 
 }  // namespace stint

@@ -41,10 +41,4 @@ PictureFolder ScanPictures(const std::filesystem::path& folder, BadPicture bad_p
 std::map<std::string, std::string> ParseMetadataLines(std::string_view text,
                                                       const std::string& where);
 
-/// Sizes for pictures of all shapes between 1:2 and 2:1, of at most area edge_px^2, both edges
-/// multiples of step_px: for each width the largest height, and the other way round; by width.
-std::vector<ImageSize> MakeBuckets(std::int64_t edge_px, std::int64_t step_px);
-/// The bucket whose shape is nearest, by the ratio of the ratios; of equals the first.
-std::size_t NearestBucket(const std::vector<ImageSize>& buckets, const ImageSize& size);
-
 }  // namespace stint

@@ -21,6 +21,7 @@
 #include "models/component_weights.h"
 #include "models/text_encoder.h"
 #include "models/vae.h"
+#include "trainer/buckets.h"
 
 namespace stint {
 namespace {
@@ -117,6 +118,7 @@ class Encoding {
       hashes +=
           picture.moments.filename().string() + "\n" + picture.caption.filename().string() + "\n";
     }
+    KeepSizesInUse();
     result_.sha256 = Sha256(hashes);
     return std::move(result_);
   }
@@ -190,12 +192,13 @@ class Encoding {
   }
 
   void EncodeLatents() {
-    const std::string model =
-        fmt::format("stint picture 1\n{}\n{}x{}\n", request_.fingerprints.at("vae"),
-                    request_.size.width_px, request_.size.height_px);
     std::optional<EncoderWeights> weights;  // In memory once the first is missing.
     for (const CaptionedPicture& picture : folder_.pictures) {
       Tell("pictures", result_.pictures.size() + result_.skipped.size(), folder_.pictures.size());
+      const std::size_t bucket = NearestBucket(request_.sizes, picture.size);
+      const ImageSize& size = request_.sizes[bucket];
+      const std::string model =
+          fmt::format("stint picture 1\n{}\n{}\n", request_.fingerprints.at("vae"), NameOf(size));
       const std::string content = Sha256(ReadText(picture.path));
       const fs::path path =
           request_.cache / fmt::format("picture-{}.safetensors", Sha256(model + content));
@@ -203,7 +206,7 @@ class Encoding {
         std::optional<Image> image = ReadOrSkip(picture.path);
         if (!image) continue;
         if (!weights) weights.emplace(request_, "vae", VaeEncoderWeights(config_.vae));
-        const at::Tensor pixels = PixelsOf(CropToSize(*image, request_.size));
+        const at::Tensor pixels = PixelsOf(CropToSize(*image, size));
         const at::Tensor moments =
             EncodePicture(config_.vae, VaeAttention(attention_), weights->Finder(),
                           pixels.unsqueeze(0).to(request_.device));
@@ -213,11 +216,23 @@ class Encoding {
       }
       result_.pictures.push_back({.moments = path,
                                   .caption = caption_files_.at(picture.caption),
-                                  .time_ids = TimeIds(picture.size, request_.size)});
+                                  .time_ids = TimeIds(picture.size, size),
+                                  .bucket = bucket});
     }
     if (result_.pictures.empty()) {
       throw InputError(result_.skipped.front(), "and so it is with every picture");
     }
+  }
+
+  /// From indices into the request's sizes to those of sizes that some picture has.
+  void KeepSizesInUse() {
+    std::map<std::size_t, std::size_t> indices;
+    for (const EncodedPicture& picture : result_.pictures) indices[picture.bucket] = 0;
+    for (auto& [bucket, index] : indices) {
+      index = result_.sizes.size();
+      result_.sizes.push_back(request_.sizes[bucket]);
+    }
+    for (EncodedPicture& picture : result_.pictures) picture.bucket = indices.at(picture.bucket);
   }
 
   std::optional<Image> ReadOrSkip(const fs::path& path) {

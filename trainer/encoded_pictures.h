@@ -1,9 +1,8 @@
 // The pictures of a data set as the UNet sees them: latents and text states, made once and kept on
 // disk, since neither autoencoder nor text encoders are trained.
 //
-//     <cache>/picture-<hash>.safetensors   moments             of the picture's bytes, the size,
-//     and
-//                                                              the autoencoder
+//     <cache>/picture-<hash>.safetensors   moments             of the picture's bytes, the size
+//                                                              and the autoencoder
 //     <cache>/caption-<hash>.safetensors   text_states,        of the caption and the text encoders
 //                                          [pooled_text]
 //
@@ -40,9 +39,9 @@ struct EncodeRequest {
   const Fingerprints& fingerprints;
   const ValueSource& weights;  // As MakeCheckpointWeights has them.
   torch::Device device;
-  ImageSize size{};               // What pictures are scaled and cut to.
-  std::filesystem::path cache{};  // Made if need be.
-  BadPicture bad_picture{};       // What to do with a picture whose bytes are damaged.
+  std::vector<ImageSize> sizes{};  // Each picture is scaled and cut to the nearest of them.
+  std::filesystem::path cache{};   // Made if need be.
+  BadPicture bad_picture{};        // What to do with a picture whose bytes are damaged.
   /// What is encoded, how many of these are done and how many there are; may be empty. May throw.
   std::function<void(const std::string& what, std::size_t done_count, std::size_t total_count)>
       on_progress{};
@@ -53,10 +52,12 @@ struct EncodedPicture {
   std::filesystem::path caption{};  // The same.
   /// What SDXL is told: original height and width, top and left of the cut, height and width now.
   std::vector<float> time_ids{};
+  std::size_t bucket = 0;  // Index of its size.
 };
 
 struct EncodedPictures {
   std::vector<EncodedPicture> pictures{};  // In the folder's order.
+  std::vector<ImageSize> sizes{};          // Those that pictures have, in the request's order.
   std::vector<std::string> skipped{};      // One line for each that was left out: why.
   std::string sha256{};                    // Of all that decides them.
   std::size_t encoded_count = 0;           // Files that the cache did not have.

@@ -80,6 +80,11 @@ ResumedState FindState(const fs::path& folder, const std::string& resume) {
 }
 
 void CheckSameRun(const StateWords& was, const StateWords& is, const std::string& where) {
+  if (was.contains(kAspectBuckets) != is.contains(kAspectBuckets)) {
+    throw InputError(where, was.contains(kAspectBuckets)
+                                ? "was trained with --aspect-buckets, not without"
+                                : "was trained without --aspect-buckets, not with them");
+  }
   for (const auto& [key, word] : is) {
     const auto found = was.find(key);
     if (found == was.end()) throw InputError(where, fmt::format("does not say its {}", key));
@@ -112,6 +117,7 @@ void MetricsFile::Append(const StepMetrics& metrics) {
                                  {"learning_rate", metrics.learning_rate},
                                  {"steps_per_s", metrics.steps_per_s},
                                  {"peak_bytes", metrics.peak_bytes}};
+  if (!metrics.size.empty()) line["size"] = metrics.size;
   if (metrics.save_wait_s) line["save_wait_s"] = *metrics.save_wait_s;
   file_ << line.dump() << '\n' << std::flush;
   if (!file_) throw InputError(path_.string(), "cannot be written");

@@ -35,7 +35,11 @@ void BeginRun(const std::filesystem::path& folder);
 /// @throws InputError naming `--resume` if there is no such state, or the file that is damaged.
 ResumedState FindState(const std::filesystem::path& folder, const std::string& resume);
 
-/// @throws InputError naming `where` and what differs, if a word of both is not the same.
+/// Word of runs with aspect buckets: their sizes. Runs without do not have it.
+inline constexpr char kAspectBuckets[] = "aspect buckets";
+
+/// @throws InputError naming `where` and what differs, if a word that is now was another one, or if
+/// one of the two has aspect buckets and the other has none.
 void CheckSameRun(const StateWords& was, const StateWords& is, const std::string& where);
 
 struct StepMetrics {
@@ -45,6 +49,7 @@ struct StepMetrics {
   double learning_rate = 0;
   double steps_per_s = 0;       // Of late.
   std::int64_t peak_bytes = 0;  // Of the plan's arena.
+  std::string size{};           // Of its pictures, "128x256"; empty: all have the same.
   /// Of a step whose state is saved: how long the run stood still before it, until the save before
   /// was on the disk; there is one at a time.
   std::optional<double> save_wait_s{};

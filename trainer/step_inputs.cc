@@ -14,6 +14,16 @@
 #include "trainer/ema.h"
 
 namespace stint {
+namespace {
+
+std::vector<std::size_t> BucketsOf(const EncodedPictures& pictures) {
+  std::vector<std::size_t> buckets;
+  buckets.reserve(pictures.pictures.size());
+  for (const EncodedPicture& picture : pictures.pictures) buckets.push_back(picture.bucket);
+  return buckets;
+}
+
+}  // namespace
 
 double MinSnrWeight(double signal_share, double gamma, Prediction prediction) {
   const double snr = signal_share / (1 - signal_share);
@@ -26,7 +36,7 @@ StepInputs::StepInputs(const PipelineConfig& config, const EncodedPictures& pict
       pictures_(pictures),
       options_(options),
       signal_shares_(AlphasCumprodValues()),
-      order_(options.seed, pictures.pictures.size()) {}
+      order_(options.seed, BucketsOf(pictures), options.samples_per_step) {}
 
 void StepInputs::Fill(std::int64_t step, const Buffer& buffer, const torch::Tensor& value) {
   if (buffer.name == "learning_rate") {

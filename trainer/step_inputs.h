@@ -45,6 +45,9 @@ class StepInputs {
   /// @throws InputError naming a file of the cache that is gone or damaged.
   void Fill(std::int64_t step, const Buffer& buffer, const torch::Tensor& value);
 
+  /// Index into the pictures' sizes, of all samples of step `step`.
+  std::size_t BucketOf(std::int64_t step) { return order_.BucketOf(SamplesIn(step)); }
+
   std::int64_t SamplesIn(std::int64_t step_count) const {
     return step_count * options_.samples_per_step;
   }

@@ -32,30 +32,39 @@ void AppendTo(TensorBoardFile& file, const StepMetrics& metrics) {
 /// What RunLoop asks and tells, and what follows from it.
 class Loop {
  public:
-  Loop(const Profile& profile, const Plan& plan, StepInputs& inputs, std::int64_t first_step,
+  Loop(std::span<const SizedPlan> plans, StepInputs& inputs, std::int64_t first_step,
        const TrainOptions& options)
-      : profile_(profile),
-        plan_(plan),
+      : plans_(plans),
         inputs_(inputs),
         options_(options),
-        trained_(TrainedNames(profile.workload)),
+        trained_(TrainedNames(plans.front().profile.workload)),
         next_step_(first_step),
-        metrics_(options.output, first_step) {
+        metrics_(options.output, first_step),
+        measured_(plans.size()) {
     if (options.has_tensorboard) tensorboard_.emplace(options.output, first_step + 1);
   }
 
-  /// Up to the end or a pause. Iteration i is step i, counted from 0.
-  LoopOptions Options() {
+  /// The plan of the next loop.
+  const SizedPlan& plan() const { return plans_[bucket_]; }
+
+  /// Begins a loop up to the end, a pause or a step of another size. Iteration i is step i, counted
+  /// from 0.
+  LoopOptions Begin() {
+    bucket_ = inputs_.BucketOf(next_step_);
     last_time_.reset();
     return {.first_iteration = next_step_,
             .iteration_count = options_.step_count - next_step_,
-            .next_input = [this](std::int64_t step, const Buffer& buffer,
-                                 const torch::Tensor& value) { inputs_.Fill(step, buffer, value); },
+            .next_input =
+                [this](std::int64_t step, const Buffer& buffer, const torch::Tensor& value) {
+                  // Of a loop of few steps, all may be told at its end.
+                  if (plans_.size() > 1 && !last_time_) last_time_ = Clock::now();
+                  inputs_.Fill(step, buffer, value);
+                },
             .on_output =
                 [this](std::int64_t step, const Buffer& buffer, const torch::Tensor& value) {
                   if (buffer.name == "loss") Tell(step, value.item<double>());
                 },
-            .is_last = [this](std::int64_t step) { return IsLast(step) || IsPause(step); },
+            .is_last = [this](std::int64_t step) { return IsLast(step) || IsLeft(step); },
             .wants_state = [this](std::int64_t step) { return WantsState(step); },
             .on_state =
                 [this](std::int64_t step, const std::shared_ptr<StateSnapshot>& snapshot) {
@@ -66,16 +75,16 @@ class Loop {
   }
 
   /// After each loop. Whether another one follows.
-  bool Pause(const Report& measured) {
-    process_bytes_ = std::max(process_bytes_, measured.process_bytes);
+  bool End(Report measured) {
+    Note(std::move(measured));
     const bool is_stopped = is_last_ && taken_steps_ < options_.step_count;
-    if (is_stopped || !IsPause(taken_steps_ - 1)) return false;
+    if (is_stopped) return false;
     if (is_last_) {
       saver_.Wait();  // Throws what the last save threw.
     } else {
       WaitForSave();
     }
-    options_.on_pause(taken_steps_, state_);
+    if (IsPause(taken_steps_ - 1)) options_.on_pause(taken_steps_, state_);
     next_step_ = taken_steps_;
     return !is_last_;
   }
@@ -88,13 +97,12 @@ class Loop {
   }
 
   /// After the loop: the last state, and the files for others if the run is at its end.
-  TrainOutcome Finish(Report measured) {
+  TrainOutcome Finish() {
     saver_.Wait();  // Throws what the last save threw.
-    measured.process_bytes = std::max(measured.process_bytes, process_bytes_);
     TrainOutcome outcome = {.step_count = taken_steps_,
                             .is_finished = taken_steps_ == options_.step_count,
-                            .measured = std::move(measured)};
-    if (outcome.is_finished) Export(state_, profile_.workload, options_.output / "final");
+                            .measured = std::move(measured_)};
+    if (outcome.is_finished) Export(state_, plan().profile.workload, options_.output / "final");
     return outcome;
   }
 
@@ -111,11 +119,28 @@ class Loop {
            (step + 1) % options_.steps_per_pause == 0;
   }
 
+  /// Whether the run leaves the device after it, to come back.
+  bool IsLeft(std::int64_t step) {
+    if (IsPause(step)) return true;
+    return plans_.size() > 1 && step + 1 < options_.step_count &&
+           inputs_.BucketOf(step + 1) != bucket_;
+  }
+
+  /// A plan's highest numbers, of all its loops.
+  void Note(Report measured) {
+    Report& highest = measured_[bucket_];
+    measured.peak_bytes = std::max(measured.peak_bytes, highest.peak_bytes);
+    measured.arena_bytes = std::max(measured.arena_bytes, highest.arena_bytes);
+    measured.process_bytes = std::max(measured.process_bytes, highest.process_bytes);
+    measured.iteration_count += highest.iteration_count;
+    highest = std::move(measured);
+  }
+
   bool WantsState(std::int64_t step) {
     const bool is_due =
         options_.steps_per_checkpoint > 0 && (step + 1) % options_.steps_per_checkpoint == 0;
     is_saved_ = is_due || is_last_;
-    if (!is_saved_ && !IsPause(step)) return false;
+    if (!is_saved_ && !IsLeft(step)) return false;
     // There is one snapshot: the state in it is on the disk, or will never be.
     const Clock::time_point begin = Clock::now();
     WaitForSave();
@@ -144,7 +169,7 @@ class Loop {
         .run = options_.run};
     saver_.Start([this, is_saved = is_saved_, state = std::move(state)]() mutable {
       snapshot_->Wait();
-      state_ = TakeTensors(profile_, *snapshot_);
+      state_ = TakeTensors(plan().profile, *snapshot_);
       if (!is_saved) return;
       SetTensors(state_, trained_, state);
       SaveTrainingState(options_.output, state, options_.keep_count);
@@ -172,19 +197,20 @@ class Loop {
                                  .loss = loss,
                                  .learning_rate = LearningRateAt(options_.schedule, step),
                                  .steps_per_s = mean_step_s_ == 0 ? 0 : 1 / mean_step_s_,
-                                 .peak_bytes = plan_.peak_bytes,
+                                 .peak_bytes = plan().plan.peak_bytes,
+                                 .size = plan().size,
                                  .save_wait_s = std::exchange(save_wait_s_, std::nullopt)};
     metrics_.Append(metrics);
     if (tensorboard_) AppendTo(*tensorboard_, metrics);
     if (options_.on_step) options_.on_step(metrics);
   }
 
-  const Profile& profile_;
-  const Plan& plan_;
+  const std::span<const SizedPlan> plans_;
   StepInputs& inputs_;
   const TrainOptions& options_;
   std::vector<std::string> trained_;
   std::int64_t next_step_;  // The first one of the loop.
+  std::size_t bucket_ = 0;  // Of all its steps.
   MetricsFile metrics_;
   std::optional<TensorBoardFile> tensorboard_{};
   bool is_last_ = false;
@@ -192,7 +218,7 @@ class Loop {
   std::shared_ptr<StateSnapshot> snapshot_{};
   StateTensors state_{};                 // In the snapshot; the saver's until it has done.
   std::int64_t taken_steps_ = 0;         // Steps that were done then.
-  std::int64_t process_bytes_ = 0;       // Highest of the loops before.
+  std::vector<Report> measured_;         // By bucket.
   std::optional<double> save_wait_s_{};  // Until the metrics of the step are told.
   std::optional<Clock::time_point> last_time_{};
   double mean_step_s_ = 0;
@@ -201,27 +227,26 @@ class Loop {
 
 }  // namespace
 
-TrainOutcome Train(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
+TrainOutcome Train(std::span<const SizedPlan> plans, DeviceRuntime& runtime,
                    const ValueSource& base, StepInputs& inputs, const ResumedState* resumed,
                    const TrainOptions& options) {
-  const TrainingState* const state = resumed == nullptr ? nullptr : &resumed->loaded.state;
-  const LoadValue load = LoadStart({.base = base,
-                                    .seed = options.seed,
-                                    .resumed = state,
-                                    .where = resumed == nullptr ? "" : resumed->path.string()},
-                                   profile.workload);
-  const std::int64_t first_step = state == nullptr ? 0 : state->step;
+  const std::int64_t first_step = resumed == nullptr ? 0 : resumed->loaded.state.step;
   Check(first_step < options.step_count, "there are steps to do");
-  Loop loop(profile, plan, inputs, first_step, options);
-  Report measured = RunLoop(profile, plan, runtime, load, loop.Options());
-  while (loop.Pause(measured)) {
+  Loop loop(plans, inputs, first_step, options);
+  const auto run = [&](const TrainingState* state, const std::string& where) {
+    const LoopOptions loop_options = loop.Begin();
+    const auto& [profile, plan, size] = loop.plan();
+    const LoadValue load = LoadStart(
+        {.base = base, .seed = options.seed, .resumed = state, .where = where}, profile.workload);
+    return loop.End(RunLoop(profile, plan, runtime, load, loop_options));
+  };
+  bool goes_on =
+      resumed == nullptr ? run(nullptr, "") : run(&resumed->loaded.state, resumed->path.string());
+  while (goes_on) {
     const TrainingState paused = loop.Resumed();
-    const LoadValue load_again = LoadStart(
-        {.base = base, .seed = options.seed, .resumed = &paused, .where = "the state of the pause"},
-        profile.workload);
-    measured = RunLoop(profile, plan, runtime, load_again, loop.Options());
+    goes_on = run(&paused, "the state of the pause");
   }
-  return loop.Finish(std::move(measured));
+  return loop.Finish();
 }
 
 }  // namespace stint

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <future>
 #include <map>
 #include <memory>
@@ -169,6 +170,44 @@ TEST_F(CopiesTest, ASaveFindsTheStateOfItsIterationWhereverItIs) {
   for (std::int64_t i = 0; i < kCount; ++i) {
     EXPECT_EQ(StatesOf(profile, paged, runtime_, i, i + 1).back(), states[i]);
   }
+  EXPECT_EQ(runtime_.allocation_count, 0);
+}
+
+TEST_F(CopiesTest, AnotherPlanGoesOnFromTheSnapshotAndTakesNoMoreMemory) {
+  const Profile profile = CaptureOn(SmallTraining(), runtime_);
+  const Plan kept = WithSnapshot(profile, KeepAllPlan(profile));
+  const Plan paged = WithSnapshot(profile, EverythingPaged(profile));
+  std::shared_ptr<StateSnapshot> newest;
+  const auto run = [&](const Plan& plan, std::int64_t first, std::int64_t count,
+                       const LoadValue& load) {
+    RunLoop(profile, plan, runtime_, load,
+            {.first_iteration = first,
+             .iteration_count = count,
+             .wants_state = [&](std::int64_t iteration) { return iteration + 1 == first + count; },
+             .on_state = [&](std::int64_t,
+                             const std::shared_ptr<StateSnapshot>& snapshot) { newest = snapshot; },
+             .snapshot = newest});
+    newest->Wait();
+  };
+  run(kept, 0, 4, NamedValues());
+  const StateBytes straight = BytesIn(profile, *newest);
+  newest.reset();
+
+  run(kept, 0, 2, NamedValues());
+  const std::byte* const memory = newest->At(kept.snapshot.front());
+  const StateBytes before = BytesIn(profile, *newest);
+  run(paged, 2, 2, [&](const Buffer& buffer, const torch::Tensor& value) {
+    NamedValues()(buffer, value);
+    for (const Placement& place : newest->places()) {
+      if (profile.buffers[Index(place.buffer)].name != buffer.name) continue;
+      std::memcpy(value.mutable_data_ptr(), newest->At(place), value.nbytes());
+    }
+  });
+
+  EXPECT_NE(before, straight);
+  EXPECT_EQ(BytesIn(profile, *newest), straight);
+  EXPECT_EQ(newest->At(paged.snapshot.front()), memory);
+  newest.reset();
   EXPECT_EQ(runtime_.allocation_count, 0);
 }
 

@@ -171,24 +171,5 @@ TEST(PictureFolderTest, NamesTheLineOfMetadataThatIsWrong) {
   EXPECT_THAT(refusal(good + "{"), HasSubstr("m.jsonl:2"));
 }
 
-TEST(PictureFolderTest, BucketsHoldTheAreaAndPicturesGoToTheNearestShape) {
-  const std::vector<ImageSize> buckets = MakeBuckets(512, 64);
-  for (const ImageSize& bucket : buckets) {
-    EXPECT_EQ(bucket.width_px % 64 + bucket.height_px % 64, 0);
-    EXPECT_LE(bucket.width_px * bucket.height_px, 512 * 512);
-    EXPECT_LE(bucket.width_px, 2 * bucket.height_px);
-    EXPECT_LE(bucket.height_px, 2 * bucket.width_px);
-  }
-  const auto nearest = [&](std::int64_t width_px, std::int64_t height_px) {
-    const ImageSize& bucket = buckets[NearestBucket(buckets, {width_px, height_px})];
-    return std::pair(bucket.width_px, bucket.height_px);
-  };
-  EXPECT_THAT(nearest(1000, 1000), Pair(512, 512));
-  EXPECT_THAT(nearest(3000, 2300), Pair(576, 448));  // 1.30 and 1.29.
-  EXPECT_THAT(nearest(2300, 3000), Pair(448, 576));
-  // 384 * 640 and 640 * 384 are the longest of at most 1:2; 10:1 is cut.
-  EXPECT_THAT(nearest(10'000, 1000), Pair(640, 384));
-}
-
 }  // namespace
 }  // namespace stint

@@ -47,6 +47,30 @@ TEST(RunFolderTest, NamesTheFirstWordThatIsNotTheSame) {
             "f: does not say its size");
 }
 
+TEST(RunFolderTest, SaysWhichRunHasAspectBuckets) {
+  const StateWords without = {{"batch", std::int64_t{2}}};
+  StateWords with = without;
+  with[kAspectBuckets] = std::string("128x256 192x192");
+  CheckSameRun(with, with, "f");
+  EXPECT_EQ(ErrorOf([&] { CheckSameRun(with, without, "f"); }),
+            "f: was trained with --aspect-buckets, not without");
+  EXPECT_EQ(ErrorOf([&] { CheckSameRun(without, with, "f"); }),
+            "f: was trained without --aspect-buckets, not with them");
+  StateWords others = without;
+  others[kAspectBuckets] = std::string("192x192");
+  EXPECT_EQ(ErrorOf([&] { CheckSameRun(with, others, "f"); }),
+            "f: was trained with aspect buckets 128x256 192x192, not 192x192");
+}
+
+TEST(MetricsFileTest, SaysTheSizeOfAStepThatHasOne) {
+  const TemporaryFolder folder;
+  MetricsFile file(folder.path(), 0);
+  file.Append({.step = 1});
+  file.Append({.step = 2, .size = "128x256"});
+  const std::string text = ReadText(folder.path() / "metrics.jsonl");
+  EXPECT_EQ(text.find("size"), text.find(R"("size":"128x256")") + 1) << text;
+}
+
 TEST(MetricsFileTest, ForgetsStepsThatAreDoneAgainAndLinesThatAreHalf) {
   const TemporaryFolder folder;
   MetricsFile(folder.path(), 0).Append({.step = 1, .loss = 0.5});
