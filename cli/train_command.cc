@@ -167,16 +167,13 @@ GenerateFlags PictureFlags(const TrainFlags& flags) {
           .size = flags.size,
           .step_count = flags.validation_step_count,
           .seed = static_cast<std::uint64_t>(flags.seed),
-          .device = flags.device,
           .dtype = flags.dtype == "bfloat16" ? flags.dtype : "",
-          .is_deterministic = flags.is_deterministic,
-          .plan_time_s = flags.plan_time_s};
+          .prepare = flags.prepare};
 }
 
 ExitCode SayNo(const std::string& what, const Prepared& prepared) {
   fmt::print(stderr, "stint: {}{}\n", what, DescribeNo(prepared.plan_request, prepared.answer));
-  return prepared.answer.status == SolveStatus::kInfeasible ? ExitCode::kInfeasible
-                                                            : ExitCode::kUnknown;
+  return ExitCodeOf(prepared.answer);
 }
 
 nlohmann::ordered_json DescribeBuckets(std::span<const SizedPlan> plans,
@@ -228,9 +225,7 @@ void SayOutcome(const TrainFlags& flags, const TrainOutcome& outcome, const Step
 ExitCode RunTrainCommand(const TrainFlags& flags) {
   // A file that the system lets grow no more is an error of the write, not the end of the process.
   std::signal(SIGXFSZ, SIG_IGN);
-  std::optional<std::int64_t> budget_bytes;
-  if (!flags.budget.empty()) budget_bytes = ParseBytes(flags.budget, "--budget");
-  if (budget_bytes == 0) throw InputError("--budget", "is zero");
+  const std::optional<std::int64_t> budget_bytes = BudgetBytesOf(flags.prepare);
   const std::int64_t host_budget_bytes = ParseHostBudget(flags.host_budget);
   const LearningRateSchedule schedule = ScheduleOf(flags);
   const PictureFolder folder = ScanPictures(flags.data, BadPictureOf(flags));
@@ -254,8 +249,8 @@ ExitCode RunTrainCommand(const TrainFlags& flags) {
   }
 
   const ScopedInterrupt interrupt;
-  const std::unique_ptr<DeviceRuntime> runtime = MakeDeviceRuntime(flags.device);
-  const torch::Device device(flags.device);
+  const std::unique_ptr<DeviceRuntime> runtime = MakeDeviceRuntime(flags.prepare.device);
+  const torch::Device device(flags.prepare.device);
   const ImageSize size = SizeOf(flags, model);
   // With buckets, its size is only the area that they may have.
   const Workload workload = TrainingWorkload(flags, size, model, config, device);
@@ -272,19 +267,15 @@ ExitCode RunTrainCommand(const TrainFlags& flags) {
       RunWords(flags, workload, Sha256(model.config_json + fingerprints.at("unet")), pictures);
   if (resumed) CheckSameRun(resumed->loaded.state.run, run, resumed->path.string());
 
-  std::optional<std::filesystem::path> cache_folder;
-  if (!flags.has_no_cache) {
-    cache_folder = flags.cache.empty() ? DefaultCacheFolder() : std::filesystem::path(flags.cache);
-  }
-  const PlanCache cache(cache_folder);
+  const PlanCache cache = CacheOf(flags.prepare);
   std::vector<Prepared> prepared;  // By bucket.
   for (const ImageSize& bucket : pictures.sizes) {
     prepared.push_back(Prepare({.workload = TrainingWorkload(flags, bucket, model, config, device),
-                                .is_deterministic = flags.is_deterministic,
+                                .is_deterministic = flags.prepare.is_deterministic,
                                 .budget_bytes = budget_bytes,
                                 .has_snapshot = true,
                                 .host_budget_bytes = host_budget_bytes,
-                                .time_limit_s = flags.plan_time_s},
+                                .time_limit_s = flags.prepare.plan_time_s},
                                cache, *runtime));
     if (prepared.back().answer.plan) continue;
     return SayNo(flags.has_aspect_buckets ? fmt::format("bucket {}: ", NameOf(bucket)) : "",

@@ -139,9 +139,6 @@ void AddValidationFlags(CLI::App& command, TrainFlags& flags) {
 }
 
 void AddPlanFlags(CLI::App& command, TrainFlags& flags) {
-  command.add_option("--device", flags.device, "cpu, cuda or cuda:0")
-      ->type_name("NAME")
-      ->capture_default_str();
   command.add_option("--dtype", flags.dtype, "Of weights and moments: float32 or bfloat16")
       ->type_name("NAME")
       ->capture_default_str();
@@ -155,28 +152,12 @@ void AddPlanFlags(CLI::App& command, TrainFlags& flags) {
                   "Of updated bfloat16 weights and moments: stochastic, or nearest, which loses "
                   "small updates (default: stochastic)")
       ->type_name("NAME");
-  command.add_flag("--deterministic", flags.is_deterministic,
-                   "Kernels that give the same bits in each run on a GPU");
-  command
-      .add_option("--budget", flags.budget,
-                  "Device memory of the whole process (default: what is free on a GPU, what it "
-                  "takes on a CPU)")
-      ->type_name("SIZE");
   command
       .add_option("--host-budget", flags.host_budget,
                   "Pinned host memory, for what the plan moves there and for the snapshot that a "
                   "save takes (default: as much as it takes)")
       ->type_name("SIZE");
-  command.add_option("--plan-time", flags.plan_time_s, "Wall clock for a plan that is new")
-      ->type_name("SECONDS")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command
-      .add_option("--cache", flags.cache,
-                  "Where profiles and plans are kept (default: $XDG_CACHE_HOME/stint or "
-                  "~/.cache/stint)")
-      ->type_name("FOLDER");
-  command.add_flag("--no-cache", flags.has_no_cache, "Look for none and keep none");
+  AddPrepareFlags(command, flags.prepare);
 }
 
 }  // namespace

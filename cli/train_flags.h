@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "cli/prepare_flags.h"
+
 namespace stint {
 
 /// As the flags say it; empty words are defaults that the help names.
@@ -40,13 +42,8 @@ struct TrainFlags {
   std::int64_t steps_per_validation = 500;
   std::int64_t validation_step_count = 30;
   double validation_guidance = 7.5;
-  std::string device = "cpu";
-  bool is_deterministic = false;
-  std::string budget{};
+  PrepareFlags prepare{};
   std::string host_budget{};
-  double plan_time_s = 60;
-  std::string cache{};
-  bool has_no_cache = false;
   std::string data_cache{};
   bool is_json = false;
 };
