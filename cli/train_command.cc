@@ -111,7 +111,7 @@ StateWords RunWords(const TrainFlags& flags, const Workload& workload, const std
                       {"autocast", workload.autocast},
                       {"rounding", workload.rounding},
                       {"EMA", std::string(workload.has_ema ? "yes" : "no")},
-                      {"size", fmt::format("{}x{}", workload.width_px, workload.height_px)},
+                      {"size", NameOf({workload.width_px, workload.height_px})},
                       {"batch", workload.batch_count},
                       {"accumulate", workload.micro_step_count},
                       {"seed", flags.seed},

@@ -179,9 +179,9 @@ bool OverwritesState(const Profile& profile) {
 
 /// Few windows first, at last as many as asked for. Without state the peak of activations alone,
 /// then with the op that needs most bytes after it: more windows prove hardly more.
-std::vector<WindowCounts> WindowCountsFor(const Profile& profile,
+std::vector<WindowCounts> WindowCountsFor(const Profile& profile, bool has_state,
                                           const JointBoundRequest& request) {
-  if (!OverwritesState(profile)) {
+  if (!has_state) {
     if (profile.ops.size() > kMostOpsOfTwoCuts) return {{1, 0}};
     return {{1, 0}, {1, 1}};
   }
@@ -253,7 +253,7 @@ JointBound ProveJointBound(const Profile& profile, const std::vector<OpEffects>&
   const Clock::time_point begin = Clock::now();
   JointBound best = std::move(closed);
   const bool has_state = OverwritesState(profile);
-  for (const WindowCounts& counts : WindowCountsFor(profile, request)) {
+  for (const WindowCounts& counts : WindowCountsFor(profile, has_state, request)) {
     JointBoundRequest rest = request;
     if (!has_state) rest.small_bytes = std::min(rest.small_bytes, kSmallBytes);
     rest.time_limit_s -= std::chrono::duration<double>(Clock::now() - begin).count();

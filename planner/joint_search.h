@@ -14,8 +14,8 @@
 #include "planner/joint_guide.h"
 #include "planner/joint_sequence.h"
 #include "planner/joint_timing.h"
-#include "planner/schedule.h"
 #include "planner/small_random.h"
+#include "planner/solver.h"
 
 namespace stint {
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <set>
 #include <vector>
 
 #include "planner/joint_search.h"
@@ -126,14 +127,10 @@ std::vector<std::uint8_t> DropsOfGuide(const PagedProgram& program, const JointG
 std::vector<std::uint8_t> DropsOfSchedule(const PagedProgram& program,
                                           const std::vector<OpEffects>& effects,
                                           const Schedule& schedule) {
-  std::vector<bool> is_live{};  // By buffer.
-  const auto set = [&](BufferId id, bool value) {
-    if (is_live.size() <= Index(id)) is_live.resize(Index(id) + 1, false);
-    is_live[Index(id)] = value;
-  };
+  std::set<BufferId> live{};
   for (const Instruction& instruction : schedule.phases.front().body) {
     if (instruction.kind == InstructionKind::kFree) {
-      set(*instruction.buffer, false);
+      live.erase(*instruction.buffer);
       continue;
     }
     if (instruction.op == program.ops[At(program.turn)].id) {
@@ -142,14 +139,13 @@ std::vector<std::uint8_t> DropsOfSchedule(const PagedProgram& program,
     for (const BufferId id : effects[Index(instruction.op)].creates) {
       const bool is_discarded =
           std::binary_search(instruction.discards.begin(), instruction.discards.end(), id);
-      if (!is_discarded) set(id, true);
+      if (!is_discarded) live.insert(id);
     }
   }
   std::vector<std::uint8_t> drops(program.items.size(), 0);
   for (std::size_t i = 0; i < program.items.size(); ++i) {
-    const std::size_t buffer = Index(program.items[i].members.front());
-    const bool is_away = buffer >= is_live.size() || !is_live[buffer];
-    drops[i] = CrossesTurn(program, program.items[i]) && is_away ? 1 : 0;
+    const JointItem& item = program.items[i];
+    drops[i] = CrossesTurn(program, item) && !live.contains(item.members.front()) ? 1 : 0;
   }
   return drops;
 }

@@ -7,12 +7,11 @@ import sys
 import time
 import unittest
 
-import numpy
 from PIL import Image
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "experiments"))
 from diffusers_training import Samples, loss_curve
-from train_case import SEED, TrainCase
+from train_case import SEED, TrainCase, make_pictures
 
 # What 192x192 has in steps of 64 px; and which of them each picture has, by name.
 BUCKETS = ["128x256", "192x192", "256x128"]
@@ -21,15 +20,10 @@ BATCH = 2
 STEPS_PER_EPOCH = 5  # 3, 3 and 2 pictures.
 
 
-def make_pictures(folder, buckets, larger=1):
+def make_shapes(folder, buckets, larger=1):
     """Pictures of the size of their bucket, or so many times as large."""
-    folder.mkdir()
-    numbers = numpy.random.default_rng(0)
-    for i, bucket in enumerate(buckets):
-        size = [larger * int(px) for px in BUCKETS[bucket].split("x")]
-        coarse = numbers.integers(0, 256, (8, 8, 3), dtype=numpy.uint8)
-        Image.fromarray(coarse).resize(size, Image.BICUBIC).save(folder / f"{i}.png")
-        (folder / f"{i}.txt").write_text(f"picture number {i}\n")
+    sizes = [[int(px) for px in BUCKETS[bucket].split("x")] for bucket in buckets]
+    make_pictures(folder, [(larger * width, larger * height) for width, height in sizes])
 
 
 class TrainBucketsTest(TrainCase):
@@ -37,7 +31,7 @@ class TrainBucketsTest(TrainCase):
 
     @classmethod
     def make_data(cls, folder):
-        make_pictures(folder, BUCKET_OF)
+        make_shapes(folder, BUCKET_OF)
 
     def buckets(self, step_count, batch=BATCH):
         """Of each step."""
@@ -165,7 +159,7 @@ class TrainBucketsTest(TrainCase):
 
     def test_pictures_of_one_shape_are_trained_as_without_buckets(self):
         data = self.folder / "data"
-        make_pictures(data, [2] * 5)
+        make_shapes(data, [2] * 5)
         flags = ("--lora", 2, "--batch", BATCH, "--steps", 7)
         plain = self.folder / "plain"
         self.size = "256x128"
@@ -184,7 +178,7 @@ class TrainBucketsTest(TrainCase):
 
     def test_larger_pictures_are_scaled_to_cover_their_bucket(self):
         data = self.folder / "data"
-        make_pictures(data, [0, 1, 2], larger=2)
+        make_shapes(data, [0, 1, 2], larger=2)
         done = self.train("--aspect-buckets", "--lora", 2, "--steps", 3, "--json", data=data)
         told = json.loads(done.stdout)["buckets"]
         self.assertEqual([(bucket["size"], bucket["step_count"]) for bucket in told],
@@ -195,7 +189,7 @@ class TrainBucketsTest(TrainCase):
         words = self.train_buckets(*flags, code=3).stderr
         self.assertRegex(words, r"^stint: bucket 128x256: --budget: no plan fits 1\.00 MiB")
         data = self.folder / "data"
-        make_pictures(data, [1, 2])
+        make_shapes(data, [1, 2])
         words = self.train_buckets(*flags, code=3, data=data).stderr
         self.assertRegex(words, r"^stint: bucket 192x192: --budget: no plan fits 1\.00 MiB")
         self.assertFalse((self.run_folder / "metrics.jsonl").exists())
@@ -206,7 +200,7 @@ class TrainBucketsTest(TrainCase):
         self.assertIn("was trained with --aspect-buckets, not without",
                       self.refusal(*resume, "--batch", BATCH))
         data = self.folder / "data"
-        make_pictures(data, [0, 2])
+        make_shapes(data, [0, 2])
         self.assertIn("was trained with aspect buckets 128x256 192x192 256x128, not 128x256 256x128",
                       self.refusal(*resume, "--batch", BATCH, "--aspect-buckets", data=data))
         plain = self.folder / "plain"

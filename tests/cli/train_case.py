@@ -18,12 +18,12 @@ PICTURE_COUNT = 5
 torch.set_num_threads(1)
 
 
-def make_pictures(folder):
+def make_pictures(folder, sizes=((64, 64),) * PICTURE_COUNT):
     folder.mkdir()
     numbers = numpy.random.default_rng(0)
-    for i in range(PICTURE_COUNT):
+    for i, size in enumerate(sizes):
         coarse = numbers.integers(0, 256, (8, 8, 3), dtype=numpy.uint8)
-        Image.fromarray(coarse).resize((64, 64), Image.BICUBIC).save(folder / f"{i}.png")
+        Image.fromarray(coarse).resize(size, Image.BICUBIC).save(folder / f"{i}.png")
         (folder / f"{i}.txt").write_text(f"picture number {i}\n")
 
 
@@ -98,26 +98,3 @@ class TrainCase(unittest.TestCase):
             for key, tensor in moments.items():
                 self.assertTrue(
                     torch.equal(tensor, b["optimizer_state_dict"]["state"][i][key]), (i, key))
-
-    def check_killed_run(self, *flags, budget_share=None):
-        """20 steps and more, straight, equal those of a run that was killed and went on."""
-        straight = self.folder / "straight"
-        summary = json.loads(self.train(*flags, "--steps", 30, "--json", output=straight).stdout)
-        self.assertEqual(summary["measured_peak_bytes"], summary["predicted_peak_bytes"])
-        saving = ("--steps", 30, "--checkpoint-every", 10)
-        process = self.run_until(13, *flags, *saving)
-        process.kill()
-        process.communicate()
-        self.assertFalse((self.run_folder / "final").exists())
-        resume = ("--resume", "latest", "--json")
-        if budget_share:
-            budget_bytes = int(budget_share * summary["predicted_peak_bytes"])
-            resume += ("--budget", f"{budget_bytes}B", "--plan-time", 5)
-        resumed = json.loads(self.train(*flags, *saving, *resume).stdout)
-        if budget_share:
-            self.assertLessEqual(resumed["measured_peak_bytes"], budget_bytes)
-        self.assert_equal_states(self.state(), self.state(folder=straight))
-        losses = [[line["loss"] for line in self.metrics(folder)]
-                  for folder in (self.run_folder, straight)]
-        self.assertEqual(losses[0], losses[1])
-        self.assertEqual([line["step"] for line in self.metrics()], list(range(1, 31)))

@@ -69,6 +69,29 @@ def read_events(path):
 
 
 class TrainTest(TrainCase):
+    def check_killed_run(self, *flags, budget_share=None):
+        """20 steps and more, straight, equal those of a run that was killed and went on."""
+        straight = self.folder / "straight"
+        summary = json.loads(self.train(*flags, "--steps", 30, "--json", output=straight).stdout)
+        self.assertEqual(summary["measured_peak_bytes"], summary["predicted_peak_bytes"])
+        saving = ("--steps", 30, "--checkpoint-every", 10)
+        process = self.run_until(13, *flags, *saving)
+        process.kill()
+        process.communicate()
+        self.assertFalse((self.run_folder / "final").exists())
+        resume = ("--resume", "latest", "--json")
+        if budget_share:
+            budget_bytes = int(budget_share * summary["predicted_peak_bytes"])
+            resume += ("--budget", f"{budget_bytes}B", "--plan-time", 5)
+        resumed = json.loads(self.train(*flags, *saving, *resume).stdout)
+        if budget_share:
+            self.assertLessEqual(resumed["measured_peak_bytes"], budget_bytes)
+        self.assert_equal_states(self.state(), self.state(folder=straight))
+        losses = [[line["loss"] for line in self.metrics(folder)]
+                  for folder in (self.run_folder, straight)]
+        self.assertEqual(losses[0], losses[1])
+        self.assertEqual([line["step"] for line in self.metrics()], list(range(1, 31)))
+
     def test_a_killed_run_goes_on_to_the_same_bits(self):
         self.check_killed_run("--batch", 2, "--schedule", "cosine", "--warmup", 3,
                               "--learning-rate", 1e-3, "--clip-norm", 1)
