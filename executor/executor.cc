@@ -32,17 +32,6 @@ std::int64_t CountRecomputedOps(const Profile& profile, const Plan& plan) {
   return count;
 }
 
-/// Compute is at work when it does not stand still; `report` is of an iteration of `duration_ns`.
-void SetComputeTime(const Profile& profile, std::int64_t duration_ns, Report& report) {
-  if (report.streams.empty()) return;
-  for (const Stall& stall : report.stalls) {
-    const bool is_repeated = stall.part == "body";
-    duration_ns -=
-        stall.duration_ns * (is_repeated ? profile.phases[Index(stall.phase)].repeat_count : 1);
-  }
-  report.streams.front().busy_ns = std::max<std::int64_t>(duration_ns, 0);
-}
-
 }  // namespace
 
 Report Execute(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
@@ -90,13 +79,12 @@ Report Execute(const Profile& profile, const Plan& plan, DeviceRuntime& runtime,
     durations_ns = runtime.TimeEach(
         options.iteration_count, [&](std::int64_t) { iterate(/*notes_copy_times=*/!has_graphs); });
   }
-  std::int64_t noted_ns = durations_ns.back();  // Of the iteration that noted times.
   if (has_graphs && !is_only_one && run.HasCopies()) {
     iterate(/*notes_copy_times=*/true);  // Captures graphs that do.
-    noted_ns = runtime.TimeOnce([&] { iterate(/*notes_copy_times=*/true); });
+    iterate(/*notes_copy_times=*/true);
+    runtime.Synchronize();
   }
   Report report = run.MakeReport();
-  SetComputeTime(profile, noted_ns, report);
   std::sort(durations_ns.begin(), durations_ns.end());
   report.duration_ns = Quartile(durations_ns, 2);
   report.spread_ns = (Quartile(durations_ns, 3) - Quartile(durations_ns, 1)) / 2;

@@ -97,8 +97,8 @@ void PlanCopies::SetNotesTimes(bool notes_times) {
 
 void PlanCopies::Begin(std::size_t part) {
   parts_[part].next_copy = 0;
-  if (streams_ == nullptr || !HasCopies(part)) return;
-  streams_->Begin();
+  if (streams_ == nullptr) return;
+  if (HasCopies(part)) streams_->Begin();
   Mark(Stream::kCompute, parts_[part].begin_mark);
 }
 
@@ -171,10 +171,10 @@ void PlanCopies::AfterCompute(std::size_t part, std::size_t instruction) {
 }
 
 void PlanCopies::End(std::size_t part) {
-  if (!HasCopies(part)) return;
   Check(parts_[part].next_copy == parts_[part].copies.size(), "all copies of a part are issued");
   if (streams_ == nullptr) return;
   Mark(Stream::kCompute, parts_[part].end_mark);
+  if (!HasCopies(part)) return;
   streams_->End();
   Mark(Stream::kCompute, parts_[part].end_mark + 1);
 }
@@ -197,24 +197,19 @@ std::vector<Stall> PlanCopies::ReadTimes(const std::vector<Timeline*>& timelines
     streams.push_back({.stream = stream});
   }
   for (std::size_t i = 0; i < parts_.size(); ++i) {
-    if (HasCopies(i)) ReadPart(i, *timelines[i], streams, stalls);
+    const Part& part = parts_[i];
+    std::int64_t compute_ns = streams_->TimeBetween(part.begin_mark, part.end_mark);
+    if (HasCopies(i)) {
+      compute_ns -= ReadStalls(i, ReadCopies(part, *timelines[i], streams), stalls);
+    }
+    streams.front().busy_ns += compute_ns * part.repeat_count;
   }
   return stalls;
 }
 
-void PlanCopies::ReadPart(std::size_t index, Timeline& timeline, std::vector<StreamTime>& streams,
-                          std::vector<Stall>& stalls) const {
-  static constexpr std::array kPartNames = {"prologue", "body", "epilogue"};
-  const Part& part = parts_[index];
-  const auto add_stall = [&](std::size_t instruction, std::size_t copy, std::int64_t duration_ns) {
-    if (duration_ns <= 0) return;
-    stalls.push_back({.phase = static_cast<PhaseId>(index / kPartsPerPhase),
-                      .part = kPartNames[index % kPartsPerPhase],
-                      .instruction = static_cast<std::int32_t>(instruction),
-                      .copy = static_cast<std::int32_t>(copy),
-                      .cause = NameOf(profile_, plan_, (*part.instructions)[copy]),
-                      .duration_ns = duration_ns});
-  };
+/// @returns the copy that ended last.
+std::size_t PlanCopies::ReadCopies(const Part& part, Timeline& timeline,
+                                   std::vector<StreamTime>& streams) const {
   std::size_t last_copy = part.copies.front().instruction;
   std::int64_t last_end_ns = -1;
   for (const Copy& copy : part.copies) {
@@ -230,16 +225,37 @@ void PlanCopies::ReadPart(std::size_t index, Timeline& timeline, std::vector<Str
     last_end_ns = begin_ns + duration_ns;
     last_copy = copy.instruction;
   }
+  return last_copy;
+}
+
+/// @returns how long compute stood still before the part's last instruction was over.
+std::int64_t PlanCopies::ReadStalls(std::size_t index, std::size_t last_copy,
+                                    std::vector<Stall>& stalls) const {
+  static constexpr std::array kPartNames = {"prologue", "body", "epilogue"};
+  const Part& part = parts_[index];
+  const auto add_stall = [&](std::size_t instruction, std::size_t copy, std::int64_t duration_ns) {
+    if (duration_ns <= 0) return;
+    stalls.push_back({.phase = static_cast<PhaseId>(index / kPartsPerPhase),
+                      .part = kPartNames[index % kPartsPerPhase],
+                      .instruction = static_cast<std::int32_t>(instruction),
+                      .copy = static_cast<std::int32_t>(copy),
+                      .cause = NameOf(profile_, plan_, (*part.instructions)[copy]),
+                      .duration_ns = duration_ns});
+  };
+  std::int64_t sum_ns = 0;
   for (std::size_t i = 0; i < part.instructions->size(); ++i) {
     const InstructionWaits& own = part.waits.instructions[i];
     if (own.stream != Stream::kCompute) continue;
     for (std::size_t k = 0; k < own.waits.size(); ++k) {
       const std::size_t mark = part.first_marks[i] + 2 * k;
-      add_stall(i, own.waits[k].instruction, streams_->TimeBetween(mark, mark + 1));
+      const std::int64_t duration_ns = streams_->TimeBetween(mark, mark + 1);
+      add_stall(i, own.waits[k].instruction, duration_ns);
+      sum_ns += duration_ns;
     }
   }
   add_stall(part.instructions->size(), last_copy,
             streams_->TimeBetween(part.end_mark, part.end_mark + 1));
+  return sum_ns;
 }
 
 }  // namespace stint

@@ -79,8 +79,9 @@ class PlanCopies {
   void Stop() { streams_.reset(); }
 
   /// What the marks of the newest iteration say that was marked, once the device is idle; nothing
-  /// if none was. Copies show in `timelines` (of each part), too: when they began, from the start
-  /// of their part, and how long they took. Of a repeated part the last repetition counts for all.
+  /// if none was. Compute is at work when it does not wait for a copy. Copies show in `timelines`
+  /// (of each part), too: when they began, from the start of their part, and how long they took. Of
+  /// a repeated part the last repetition counts for all.
   std::vector<Stall> ReadTimes(const std::vector<Timeline*>& timelines,
                                std::vector<StreamTime>& streams) const;
 
@@ -115,8 +116,10 @@ class PlanCopies {
     if (notes_times_) streams_->Mark(stream, mark);
   }
   std::size_t TakeMarks(std::size_t count);
-  void ReadPart(std::size_t index, Timeline& timeline, std::vector<StreamTime>& streams,
-                std::vector<Stall>& stalls) const;
+  std::size_t ReadCopies(const Part& part, Timeline& timeline,
+                         std::vector<StreamTime>& streams) const;
+  std::int64_t ReadStalls(std::size_t index, std::size_t last_copy,
+                          std::vector<Stall>& stalls) const;
 
   const Profile& profile_;
   const Plan& plan_;

@@ -257,11 +257,8 @@ TEST_F(CopiesTest, TheReportSaysWhatEachStreamDid) {
   ASSERT_EQ(predicted.streams.size(), 3U);
   for (std::size_t i = 0; i < 3; ++i) {
     EXPECT_EQ(measured.streams[i].copied_bytes, predicted.streams[i].copied_bytes);
+    EXPECT_GT(measured.streams[i].busy_ns, 0);
   }
-  // Of compute's time no more is known: stalls are those of the last repetition, which may have
-  // been interrupted where the first was not.
-  EXPECT_GT(measured.streams[1].busy_ns, 0);
-  EXPECT_GT(measured.streams[2].busy_ns, 0);
   for (const Stall& stall : measured.stalls) {
     const Instruction& cause = plan.phases[0].body.at(static_cast<std::size_t>(stall.copy));
     EXPECT_EQ(stall.cause, NameOf(profile, plan, cause));
