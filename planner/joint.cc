@@ -50,6 +50,8 @@ constexpr std::int64_t kMendingMoveCount = 200;
 // Of a plan that fits: packings, of which the fastest counts, and orders between their first ones.
 constexpr std::size_t kPlaceVariants = 6;
 constexpr std::size_t kVariantStride = 4;
+// Once the time is up, less is tried for a lower arena.
+constexpr std::int64_t kLateReadLimit = 60'000'000;
 
 /// What no plan can do with less: an op needs what it reads and its requests at once.
 struct Floor {
@@ -282,7 +284,9 @@ class Joint {
       phases.push_back(search->Phase());
     }
     Placed placed{.schedule = EmitJoint(problem_.profile, table_, phases)};
-    placed.arena = PlacePaged(problem_.profile, problem_.budget_bytes, variant, placed.schedule);
+    PagedArenaOptions options{.enough_bytes = problem_.budget_bytes, .variant = variant};
+    if (limits_.IsOver()) options.read_limit = kLateReadLimit;
+    placed.arena = PlacePaged(problem_.profile, options, placed.schedule);
     placed.duration_ns = DurationOf(problem_.profile, placed.schedule, placed.arena.initial);
     return placed;
   }

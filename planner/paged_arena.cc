@@ -16,7 +16,7 @@ namespace stint {
 namespace {
 
 constexpr std::size_t kNoBlock = static_cast<std::size_t>(-1);
-// Orders tried from the best one on.
+// Orders tried from the best one on, at most.
 constexpr int kTrialCount = 1000;
 // One in so many goes on although fewer blocks had a place.
 constexpr std::size_t kTrialsBeforeWorse = 50;
@@ -224,23 +224,23 @@ using Order = std::vector<std::size_t>;
 class Placer {
  public:
   Placer(const std::vector<PagedBlock>& blocks, std::int32_t end)
-      : blocks_(blocks), end_(end), offsets_(blocks.size(), 0) {
+      : blocks_(blocks), end_(end), skyline_(end), offsets_(blocks.size(), 0) {
     StackAlways();
   }
 
   std::int64_t height_bytes() const { return height_bytes_; }
   const std::vector<std::int64_t>& offsets() const { return best_offsets_; }
 
-  void Place(std::int64_t enough_bytes, std::size_t variant) {
+  void Place(const PagedArenaOptions& options) {
     Order best_order{};
     FitRule best_rule{};
     std::vector<Order> orders = Orders();
     std::rotate(orders.begin(),
-                orders.begin() + static_cast<std::ptrdiff_t>(variant % orders.size()),
+                orders.begin() + static_cast<std::ptrdiff_t>(options.variant % orders.size()),
                 orders.end());
     for (const Order& order : orders) {
       for (const FitRule rule : {FitRule::kBest, FitRule::kFirst}) {
-        if (height_bytes_ <= enough_bytes) {
+        if (height_bytes_ <= options.enough_bytes) {
           return;
         }
         if (TryOrder(order, rule)) {
@@ -249,17 +249,19 @@ class Placer {
         }
       }
     }
-    Improve(best_order, best_rule, enough_bytes, variant);
+    Improve(best_order, best_rule, options);
   }
 
  private:
   /// Climbs from `order`: places what sticks out earlier, and goes on from where more blocks have
   /// a place before the next one sticks out.
-  void Improve(Order order, FitRule rule, std::int64_t enough_bytes, std::uint64_t seed) {
-    SmallRandom random(seed);
+  void Improve(Order order, FitRule rule, const PagedArenaOptions& options) {
+    SmallRandom random(options.variant);
     std::size_t placed_count = 0;
     Order next = order;
-    for (int i = 0; i < kTrialCount && height_bytes_ > enough_bytes; ++i) {
+    for (int i = 0; i < kTrialCount && height_bytes_ > options.enough_bytes &&
+                    skyline_.read_count() < options.read_limit;
+         ++i) {
       if (TryOrder(next, rule)) {
         order = next;
         placed_count = 0;
@@ -404,23 +406,24 @@ class Placer {
   /// Whether the arena gets lower than before; else `offender_` is the place of the block that
   /// sticks out.
   bool TryOrder(const Order& order, FitRule rule) {
-    Skyline skyline(end_);
+    skyline_.Clear();
     std::int64_t height_bytes = base_bytes_;
     for (std::size_t place = 0; place < order.size(); ++place) {
       const PagedBlock& paged = blocks_[order[place]];
       const Block& block = paged.block;
       const Block again = {.size_bytes = block.size_bytes, .begin = paged.return_at, .end = end_};
-      const std::int64_t offset_bytes =
-          paged.return_at < 0 ? skyline.Find(block, rule) : skyline.FindForBoth(block, again, rule);
+      const std::int64_t offset_bytes = paged.return_at < 0
+                                            ? skyline_.Find(block, rule)
+                                            : skyline_.FindForBoth(block, again, rule);
       height_bytes = std::max(height_bytes, base_bytes_ + offset_bytes + block.size_bytes);
       if (height_bytes >= height_bytes_) {
         offender_ = place;
         return false;
       }
       offsets_[order[place]] = base_bytes_ + offset_bytes;
-      skyline.Add(block, offset_bytes);
+      skyline_.Add(block, offset_bytes);
       if (paged.return_at >= 0) {
-        skyline.Add(again, offset_bytes);
+        skyline_.Add(again, offset_bytes);
       }
     }
     height_bytes_ = height_bytes;
@@ -430,6 +433,7 @@ class Placer {
 
   const std::vector<PagedBlock>& blocks_;
   const std::int32_t end_;
+  Skyline skyline_;                    // Of the order that is tried.
   Order rest_{};                       // All that comes or leaves.
   std::int64_t base_bytes_ = 0;        // Below it lies what is resident all the time.
   std::vector<std::int64_t> offsets_;  // By block.
@@ -441,12 +445,12 @@ class Placer {
 
 }  // namespace
 
-PagedArena PlacePaged(const Profile& profile, std::int64_t enough_bytes, std::size_t variant,
+PagedArena PlacePaged(const Profile& profile, const PagedArenaOptions& options,
                       PagedSchedule& schedule) {
   BlockMaker maker(profile, schedule);
   maker.Make();
   Placer placer(maker.blocks(), maker.end());
-  placer.Place(enough_bytes, variant);
+  placer.Place(options);
   for (std::size_t i = 0; i < maker.blocks().size(); ++i) {
     const PagedBlock& paged = maker.blocks()[i];
     if (paged.target != nullptr && paged.block.size_bytes > 0) {

@@ -11,6 +11,7 @@
 // for it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -26,10 +27,18 @@ struct PagedArena {
   std::int64_t peak_bytes = 0;       // Most bytes live at once, from instruction to instruction.
 };
 
-/// Fills the offsets of `schedule`; stops looking for a lower arena at `enough_bytes`. Each
-/// `variant` (0 and up) begins with another order and so finds other places, whose copies wait for
-/// each other in another way. Deterministic, O(n * overlaps) for each of up to a thousand orders.
-PagedArena PlacePaged(const Profile& profile, std::int64_t enough_bytes, std::size_t variant,
+struct PagedArenaOptions {
+  std::int64_t enough_bytes = 0;  // Stops looking for a lower arena than this.
+  std::size_t variant = 0;        // Each begins with another order and so finds other places, whose
+                                  // copies wait for each other in another way.
+  // Placed blocks read before no other orders are tried: one or two seconds. Where most blocks live
+  // long, each order costs a hundred times what it does else.
+  std::int64_t read_limit = 600'000'000;
+};
+
+/// Fills the offsets of `schedule`. Deterministic, O(n * overlaps) for each of dozens of orders and
+/// up to a thousand more.
+PagedArena PlacePaged(const Profile& profile, const PagedArenaOptions& options,
                       PagedSchedule& schedule);
 
 }  // namespace stint

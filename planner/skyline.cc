@@ -1,34 +1,57 @@
 #include "planner/skyline.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <limits>
+#include <span>
 
 namespace stint {
 namespace {
 
-/// Between those of `bucket`, by ascending offset, that are `in_the_way`.
-template <typename Placed, typename InTheWay>
-std::int64_t FitAmong(const std::vector<Placed>& bucket, std::int64_t size_bytes, FitRule rule,
-                      InTheWay in_the_way) {
-  std::int64_t floor_bytes = 0;  // All below is taken, or too small a gap.
-  std::int64_t best_offset_bytes = -1;
-  std::int64_t best_gap_bytes = std::numeric_limits<std::int64_t>::max();
-  for (const Placed& placed : bucket) {
-    if (!in_the_way(placed)) {
-      continue;
+/// Takes those that are in the way, by ascending offset, some perhaps twice.
+class GapFinder {
+ public:
+  GapFinder(std::int64_t size_bytes, FitRule rule) : size_bytes_(size_bytes), rule_(rule) {}
+
+  /// @returns whether the answer is known.
+  bool Meet(std::int64_t offset_bytes, std::int64_t end_bytes) {
+    const std::int64_t gap_bytes = offset_bytes - floor_bytes_;
+    if (gap_bytes >= size_bytes_ && gap_bytes < best_gap_bytes_) {
+      best_offset_bytes_ = floor_bytes_;
+      best_gap_bytes_ = gap_bytes;
+      if (rule_ == FitRule::kFirst) return true;
     }
-    const std::int64_t gap_bytes = placed.offset_bytes - floor_bytes;
-    if (gap_bytes >= size_bytes && gap_bytes < best_gap_bytes) {
-      if (rule == FitRule::kFirst) {
-        return floor_bytes;
-      }
-      best_offset_bytes = floor_bytes;
-      best_gap_bytes = gap_bytes;
-    }
-    floor_bytes = std::max(floor_bytes, placed.end_bytes);
+    floor_bytes_ = std::max(floor_bytes_, end_bytes);
+    return false;
   }
-  return best_offset_bytes >= 0 ? best_offset_bytes : floor_bytes;
+
+  std::int64_t offset_bytes() const {
+    return best_offset_bytes_ >= 0 ? best_offset_bytes_ : floor_bytes_;
+  }
+
+ private:
+  const std::int64_t size_bytes_;
+  const FitRule rule_;
+  std::int64_t floor_bytes_ = 0;  // All below is taken, or too small a gap.
+  std::int64_t best_offset_bytes_ = -1;
+  std::int64_t best_gap_bytes_ = std::numeric_limits<std::int64_t>::max();
+};
+
+/// Between those of two lists, each by ascending offset, that are `in_the_way`.
+template <typename Placed, typename InTheWay>
+std::int64_t FitAmong(const std::array<std::span<const Placed>, 2>& lists, std::int64_t size_bytes,
+                      FitRule rule, InTheWay in_the_way) {
+  GapFinder finder(size_bytes, rule);
+  auto a = lists[0].begin();
+  auto b = lists[1].begin();
+  while (a != lists[0].end() || b != lists[1].end()) {
+    const bool is_a =
+        b == lists[1].end() || (a != lists[0].end() && a->offset_bytes <= b->offset_bytes);
+    const Placed& placed = is_a ? *a++ : *b++;
+    if (in_the_way(placed) && finder.Meet(placed.offset_bytes, placed.end_bytes)) break;
+  }
+  return finder.offset_bytes();
 }
 
 }  // namespace
@@ -36,37 +59,48 @@ std::int64_t FitAmong(const std::vector<Placed>& bucket, std::int64_t size_bytes
 Skyline::Skyline(std::int32_t end) {
   const std::int32_t top_shift =
       static_cast<std::int32_t>(std::bit_width(static_cast<std::uint32_t>(std::max(end, 1))));
-  // 1, 16 and 256 buckets: finer ones would cost long blocks more than they save short ones.
-  for (const std::int32_t finer : {0, 4, 8}) {
+  // 1 to 256 buckets: finer ones would cost long blocks more than they save short ones.
+  for (const std::int32_t finer : {0, 2, 4, 6, 8}) {
     const std::int32_t shift = std::max(top_shift - finer, 0);
     levels_.push_back({.shift = shift});
     levels_.back().buckets.resize((static_cast<std::size_t>(end) >> shift) + 1);
   }
 }
 
-const std::vector<Skyline::Placed>& Skyline::BucketOf(std::int32_t begin, std::int32_t end) const {
-  const std::vector<Placed>* bucket = &levels_.front().buckets.front();
-  for (const Level& level : levels_) {
-    const std::int32_t index = begin >> level.shift;
-    if (index == (end - 1) >> level.shift) {
-      bucket = &level.buckets[static_cast<std::size_t>(index)];
-    }
+std::array<Skyline::PlacedSpan, 2> Skyline::BucketsOf(std::int32_t begin, std::int32_t end) {
+  const auto level = std::find_if(levels_.rbegin(), levels_.rend(), [&](const Level& finer) {
+    return ((end - 1) >> finer.shift) - (begin >> finer.shift) <= 1;
+  });
+  Bucket& first = level->buckets[static_cast<std::size_t>(begin >> level->shift)];
+  Bucket& second = level->buckets[static_cast<std::size_t>((end - 1) >> level->shift)];
+  const std::array spans = {Ordered(first), &first == &second ? PlacedSpan{} : Ordered(second)};
+  read_count_ += std::ssize(spans[0]) + std::ssize(spans[1]);
+  return spans;
+}
+
+Skyline::PlacedSpan Skyline::Ordered(Bucket& bucket) {
+  std::vector<Placed>& placed = bucket.placed;
+  if (bucket.ordered_count < placed.size()) {
+    const auto lower = [](const Placed& a, const Placed& b) {
+      return a.offset_bytes < b.offset_bytes;
+    };
+    const auto middle = placed.begin() + static_cast<std::ptrdiff_t>(bucket.ordered_count);
+    std::sort(middle, placed.end(), lower);
+    std::inplace_merge(placed.begin(), middle, placed.end(), lower);
+    bucket.ordered_count = placed.size();
   }
-  return *bucket;
+  return placed;
 }
 
-std::int64_t Skyline::Find(const Block& block, FitRule rule) const {
+std::int64_t Skyline::Find(const Block& block, FitRule rule) {
+  return FitAmong(BucketsOf(block.begin, block.end), block.size_bytes, rule,
+                  [&](const Placed& placed) { return placed.Meets(block); });
+}
+
+std::int64_t Skyline::FindForBoth(const Block& first, const Block& second, FitRule rule) {
   return FitAmong(
-      BucketOf(block.begin, block.end), block.size_bytes, rule,
-      [&](const auto& placed) { return placed.begin < block.end && block.begin < placed.end; });
-}
-
-std::int64_t Skyline::FindForBoth(const Block& first, const Block& second, FitRule rule) const {
-  return FitAmong(BucketOf(first.begin, second.end), first.size_bytes, rule,
-                  [&](const auto& placed) {
-                    return (placed.begin < first.end && first.begin < placed.end) ||
-                           (placed.begin < second.end && second.begin < placed.end);
-                  });
+      BucketsOf(first.begin, second.end), first.size_bytes, rule,
+      [&](const Placed& placed) { return placed.Meets(first) || placed.Meets(second); });
 }
 
 void Skyline::Add(const Block& block, std::int64_t offset_bytes) {
@@ -76,12 +110,16 @@ void Skyline::Add(const Block& block, std::int64_t offset_bytes) {
                       .end = block.end};
   for (Level& level : levels_) {
     for (std::int32_t i = block.begin >> level.shift; i <= (block.end - 1) >> level.shift; ++i) {
-      std::vector<Placed>& bucket = level.buckets[static_cast<std::size_t>(i)];
-      bucket.insert(std::upper_bound(bucket.begin(), bucket.end(), placed,
-                                     [](const Placed& a, const Placed& b) {
-                                       return a.offset_bytes < b.offset_bytes;
-                                     }),
-                    placed);
+      level.buckets[static_cast<std::size_t>(i)].placed.push_back(placed);
+    }
+  }
+}
+
+void Skyline::Clear() {
+  for (Level& level : levels_) {
+    for (Bucket& bucket : level.buckets) {
+      bucket.placed.clear();
+      bucket.ordered_count = 0;
     }
   }
 }
