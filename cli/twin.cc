@@ -10,6 +10,9 @@
 namespace stint {
 namespace {
 
+// What is compared is results: any plan of the kind does, and `run` should not take a minute more.
+constexpr double kPlanningS = 10;
+
 /// The k-th op of a name takes as long as the k-th op of that name in `timed`, or as the last.
 void CopyDurations(const Profile& timed, Profile& profile) {
   std::map<std::string, std::vector<std::int64_t>> durations;
@@ -33,10 +36,11 @@ Twin MakeTwin(const Profile& profile, const Plan& plan, DeviceRuntime& runtime) 
                                         {.is_deterministic = true, .with_times = false})};
   CopyDurations(profile, twin.profile);
   // The same room for the arena: what this process takes beside it is not the plan's business.
-  twin.answer = MakePlan(twin.profile, {.budget_bytes = plan.budget_bytes - plan.overhead_bytes +
-                                                        OverheadBytes(twin.profile),
-                                        .solver = plan.solver,
-                                        .options = {.seed = plan.seed}});
+  twin.answer = MakePlan(
+      twin.profile,
+      {.budget_bytes = plan.budget_bytes - plan.overhead_bytes + OverheadBytes(twin.profile),
+       .solver = plan.solver,
+       .options = {.time_limit_s = kPlanningS, .seed = plan.seed}});
   return twin;
 }
 
