@@ -19,7 +19,8 @@ void WarmUpLibraries(DeviceRuntime& runtime);
 /// Device memory that one kernel of an instantiated graph takes, rounded up.
 std::int64_t MeasureGraphNodeBytes(DeviceRuntime& runtime, cudaStream_t stream);
 
-/// Copies of 64 KiB to 64 MiB between pinned host memory and the device; medians of several.
+/// Copies of 64 KiB to 64 MiB between pinned host memory and the device, each one of several in a
+/// row; of the fastest of some rounds, since a link that others use, too, is only ever slower.
 /// Larger copies run at the rate of the largest.
 std::vector<CopyTime> MeasureCopyTimes(cudaStream_t stream);
 

@@ -9,12 +9,13 @@ namespace stint {
 
 enum class DeviceKind : std::uint8_t { kCpu, kCuda };
 
-/// Copy time of one transfer size between pinned host memory and the device.
+/// Copy time of one transfer size between pinned host memory and the device: of one of several in a
+/// row, with nobody else on the link.
 struct CopyTime {
   std::int64_t size_bytes = 0;    // > 0; ascending in Device::copy_times.
   std::int64_t to_host_ns = 0;    // Device to host, alone.
   std::int64_t to_device_ns = 0;  // Host to device, alone.
-  std::int64_t both_ns = 0;       // One of each at once: until the later one ends.
+  std::int64_t both_ns = 0;       // One of each at once, of the slower way.
 };
 
 struct Device {
