@@ -9,49 +9,34 @@
 namespace stint {
 namespace {
 
-/// Takes those that are in the way, by ascending offset, some perhaps twice.
-class GapFinder {
- public:
-  GapFinder(std::int64_t size_bytes, FitRule rule) : size_bytes_(size_bytes), rule_(rule) {}
-
-  /// @returns whether the answer is known.
-  bool Meet(std::int64_t offset_bytes, std::int64_t end_bytes) {
-    const std::int64_t gap_bytes = offset_bytes - floor_bytes_;
-    if (gap_bytes >= size_bytes_ && gap_bytes < best_gap_bytes_) {
-      best_offset_bytes_ = floor_bytes_;
-      best_gap_bytes_ = gap_bytes;
-      if (rule_ == FitRule::kFirst) return true;
-    }
-    floor_bytes_ = std::max(floor_bytes_, end_bytes);
-    return false;
-  }
-
-  std::int64_t offset_bytes() const {
-    return best_offset_bytes_ >= 0 ? best_offset_bytes_ : floor_bytes_;
-  }
-
- private:
-  const std::int64_t size_bytes_;
-  const FitRule rule_;
-  std::int64_t floor_bytes_ = 0;  // All below is taken, or too small a gap.
-  std::int64_t best_offset_bytes_ = -1;
-  std::int64_t best_gap_bytes_ = std::numeric_limits<std::int64_t>::max();
-};
-
-/// Between those of two lists, each by ascending offset, that are `in_the_way`.
+/// Between those of two lists, each by ascending offset, that are `in_the_way`; some may be in
+/// both.
 template <typename Placed, typename InTheWay>
 std::int64_t FitAmong(const std::array<std::span<const Placed>, 2>& lists, std::int64_t size_bytes,
                       FitRule rule, InTheWay in_the_way) {
-  GapFinder finder(size_bytes, rule);
+  std::int64_t floor_bytes = 0;  // All below is taken, or too small a gap.
+  std::int64_t best_offset_bytes = -1;
+  std::int64_t best_gap_bytes = std::numeric_limits<std::int64_t>::max();
   auto a = lists[0].begin();
   auto b = lists[1].begin();
   while (a != lists[0].end() || b != lists[1].end()) {
     const bool is_a =
         b == lists[1].end() || (a != lists[0].end() && a->offset_bytes <= b->offset_bytes);
     const Placed& placed = is_a ? *a++ : *b++;
-    if (in_the_way(placed) && finder.Meet(placed.offset_bytes, placed.end_bytes)) break;
+    if (!in_the_way(placed)) {
+      continue;
+    }
+    const std::int64_t gap_bytes = placed.offset_bytes - floor_bytes;
+    if (gap_bytes >= size_bytes && gap_bytes < best_gap_bytes) {
+      if (rule == FitRule::kFirst) {
+        return floor_bytes;
+      }
+      best_offset_bytes = floor_bytes;
+      best_gap_bytes = gap_bytes;
+    }
+    floor_bytes = std::max(floor_bytes, placed.end_bytes);
   }
-  return finder.offset_bytes();
+  return best_offset_bytes >= 0 ? best_offset_bytes : floor_bytes;
 }
 
 }  // namespace
