@@ -44,8 +44,8 @@ std::int64_t FitAmong(const std::array<std::span<const Placed>, 2>& lists, std::
 Skyline::Skyline(std::int32_t end) {
   const std::int32_t top_shift =
       static_cast<std::int32_t>(std::bit_width(static_cast<std::uint32_t>(std::max(end, 1))));
-  // 1 to 256 buckets: finer ones would cost long blocks more than they save short ones.
-  for (const std::int32_t finer : {0, 2, 4, 6, 8}) {
+  // 1, 16 and 256 buckets: finer ones would cost long blocks more than they save short ones.
+  for (const std::int32_t finer : {0, 4, 8}) {
     const std::int32_t shift = std::max(top_shift - finer, 0);
     levels_.push_back({.shift = shift});
     levels_.back().buckets.resize((static_cast<std::size_t>(end) >> shift) + 1);
